@@ -1,0 +1,28 @@
+//! Generates the Rust types from the `.proto` files with protox: no `protoc` is needed on the machine.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+const FILES: [&str; 4] = [
+    "twinlock/v1/login.proto",
+    "twinlock/v1/account.proto",
+    "twinlock/v1/self_service.proto",
+    "twinlock/v1/admin.proto",
+];
+
+/// Messages that carry what a person typed or a key: they get a hand-written `Debug` (src/redacted.rs).
+const SECRET: [&str; 6] =
+    ["Answer", "EnrollBegin", "Offer", "VerifyRequest", "ProvisionRequest", "Provisioned"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    for file in FILES {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    let descriptors = protox::compile(FILES, ["."])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("descriptor.bin"), prost::Message::encode_to_vec(&descriptors))?;
+
+    let mut prost = tonic_prost_build::Config::new();
+    prost.skip_debug(SECRET.map(|m| format!(".twinlock.v1.{m}")));
+    tonic_prost_build::configure().build_transport(false).compile_fds_with_config(descriptors, prost)?;
+    Ok(())
+}
