@@ -1,0 +1,102 @@
+//! What runs in the child processes: questions on standard input (a socket), answers back on it.
+
+use std::{
+    ffi::{CString, OsStr, OsString},
+    io::{self, BufRead, BufReader, Write},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+};
+
+use nix::unistd::{Gid, Uid, User, getgrouplist};
+use nonstick::{AuthnFlags, ConversationAdapter, ErrorCode, Transaction, TransactionBuilder};
+use zeroize::Zeroizing;
+
+use super::{Account, Confirmation, Question, Reply};
+use crate::engine::policy::PASSWORD_SERVICE;
+
+/// What a child is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// Looks up users and groups, until the line ends.
+    Accounts,
+    /// Confirms one password.
+    Password,
+}
+
+impl Kind {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Accounts => "accounts",
+            Self::Password => "password",
+        }
+    }
+}
+
+/// Serves until the daemon closes the line.
+///
+/// # Errors
+///
+/// When the line breaks.
+pub fn serve(kind: Kind) -> io::Result<()> {
+    let stdin = OwnedFd::from(std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned()?);
+    let mut line = UnixStream::from(stdin);
+    let mut reader = BufReader::new(line.try_clone()?);
+    loop {
+        let mut question = Zeroizing::new(Vec::new());
+        if reader.read_until(b'\n', &mut question)? == 0 {
+            return Ok(());
+        }
+        let mut answer = match kind {
+            Kind::Accounts => serde_json::to_vec(&look_up(&serde_json::from_slice(&question)?)),
+            Kind::Password => serde_json::to_vec(&confirm(&serde_json::from_slice(&question)?)),
+        }?;
+        answer.push(b'\n');
+        line.write_all(&answer)?;
+        if kind == Kind::Password {
+            return Ok(());
+        }
+    }
+}
+
+fn look_up(question: &Question) -> Reply {
+    let found = match question {
+        Question::Name(name) => User::from_name(name),
+        Question::Uid(uid) => User::from_uid(Uid::from_raw(*uid)),
+    };
+    match found {
+        Ok(Some(user)) => {
+            let groups = CString::new(user.name.as_str())
+                .ok()
+                .and_then(|name| getgrouplist(&name, user.gid).ok())
+                .map(|groups| groups.into_iter().map(Gid::as_raw).collect());
+            Reply::Found(Account { name: user.name, uid: user.uid.as_raw(), groups })
+        }
+        Ok(None) => Reply::Absent,
+        Err(errno) => Reply::Failed(errno.desc().to_owned()),
+    }
+}
+
+/// Authentication and account management, as a login would do.
+fn confirm(confirmation: &Confirmation) -> bool {
+    let attempt = || -> Result<(), ErrorCode> {
+        let mut transaction = TransactionBuilder::new_with_service(PASSWORD_SERVICE)
+            .username(&confirmation.user)
+            .build(OnePassword(confirmation).into_conversation())?;
+        transaction.authenticate(AuthnFlags::empty())?;
+        transaction.account_management(AuthnFlags::empty())
+    };
+    attempt().is_ok()
+}
+
+/// Answers hidden prompts with the password, and no others.
+struct OnePassword<'a>(&'a Confirmation);
+
+impl ConversationAdapter for OnePassword<'_> {
+    fn prompt(&self, _: impl AsRef<OsStr>) -> Result<OsString, ErrorCode> {
+        Err(ErrorCode::ConversationError)
+    }
+    fn masked_prompt(&self, _: impl AsRef<OsStr>) -> Result<OsString, ErrorCode> {
+        Ok(OsString::from(&self.0.password))
+    }
+    fn error_msg(&self, _: impl AsRef<OsStr>) {}
+    fn info_msg(&self, _: impl AsRef<OsStr>) {}
+}

@@ -1,0 +1,143 @@
+//! Users and groups from NSS, and the confirmation of passwords by PAM. Neither can be cancelled and both run
+//! code that administrators choose, so both run in child processes that are killed at a deadline.
+
+mod child;
+pub mod helper;
+mod lane;
+mod password;
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::names::UserName;
+
+/// How long a look-up may take: the PAM module waits 5 s for an answer of the daemon.
+const LOOK_UP: Duration = Duration::from_secs(3);
+/// How long the confirmation of a password may take (a directory, a delay after a wrong one).
+const CONFIRM: Duration = Duration::from_secs(30);
+/// Confirmations at the same time.
+const CONFIRMATIONS: usize = 4;
+
+/// An account as NSS knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The canonical name, which may differ from the one that was asked for.
+    pub name: String,
+    /// Its uid.
+    pub uid: u32,
+    /// gids of all its groups, the primary one too; `None` when they could not be looked up, which is not the
+    /// same as having none.
+    pub groups: Option<Vec<u32>>,
+}
+
+/// NSS could not say. Never to be read as "there is no such user".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryError(pub String);
+
+impl fmt::Display for DirectoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "users cannot be looked up: {}", self.0)
+    }
+}
+
+impl std::error::Error for DirectoryError {}
+
+/// Which child a look-up goes to: one is kept for logins, so that others cannot slow them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// `login.sock`.
+    Login,
+    /// Everything else.
+    Other,
+}
+
+/// Users and groups.
+#[async_trait]
+pub trait Directory: Send + Sync {
+    /// The account that this name means, if any.
+    async fn by_name(&self, lane: Lane, name: &UserName) -> Result<Option<Account>, DirectoryError>;
+
+    /// The account of this uid, if any.
+    async fn by_uid(&self, lane: Lane, uid: u32) -> Result<Option<Account>, DirectoryError>;
+
+    /// Whether this is the account's password, as PAM service `twinlock-password` says.
+    async fn confirm_password(&self, user: &str, password: &str) -> Result<bool, DirectoryError>;
+}
+
+/// What the looking-up child is asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Question {
+    Name(String),
+    Uid(u32),
+}
+
+/// What it answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Reply {
+    Found(Account),
+    Absent,
+    Failed(String),
+}
+
+/// What the confirming child is asked. No `Debug`: it holds a password.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+struct Confirmation {
+    user: String,
+    password: String,
+}
+
+/// NSS and PAM of this host, in child processes of this program.
+pub struct System {
+    login: lane::Lane,
+    other: lane::Lane,
+    confirmations: tokio::sync::Semaphore,
+}
+
+impl System {
+    /// No child is started before it is needed.
+    #[must_use]
+    pub fn new() -> Self {
+        let confirmations = tokio::sync::Semaphore::new(CONFIRMATIONS);
+        Self { login: lane::Lane::default(), other: lane::Lane::default(), confirmations }
+    }
+
+    async fn ask(&self, lane: Lane, question: &Question) -> Result<Option<Account>, DirectoryError> {
+        let lane = match lane {
+            Lane::Login => &self.login,
+            Lane::Other => &self.other,
+        };
+        match lane.ask(question, LOOK_UP).await? {
+            Reply::Found(account) => Ok(Some(account)),
+            Reply::Absent => Ok(None),
+            Reply::Failed(why) => Err(DirectoryError(why)),
+        }
+    }
+}
+
+impl Default for System {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Directory for System {
+    async fn by_name(&self, lane: Lane, name: &UserName) -> Result<Option<Account>, DirectoryError> {
+        self.ask(lane, &Question::Name(name.as_str().to_owned())).await
+    }
+
+    async fn by_uid(&self, lane: Lane, uid: u32) -> Result<Option<Account>, DirectoryError> {
+        self.ask(lane, &Question::Uid(uid)).await
+    }
+
+    async fn confirm_password(&self, user: &str, password: &str) -> Result<bool, DirectoryError> {
+        let _permit = self.confirmations.acquire().await.map_err(|error| DirectoryError(error.to_string()))?;
+        let confirmation = Confirmation { user: user.to_owned(), password: password.to_owned() };
+        password::confirm(&confirmation, CONFIRM).await
+    }
+}

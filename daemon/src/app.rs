@@ -1,0 +1,292 @@
+//! The composition root: builds the adapters, binds, serves, drains, stops. The only place that names them.
+
+use std::{
+    fmt, fs, io,
+    os::unix::{
+        fs::{DirBuilderExt, PermissionsExt},
+        net::UnixListener as StdListener,
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use nix::sys::{resource, stat};
+use tokio::{net::UnixListener, signal::unix, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use twinlock_proto::{ADMIN_SOCKET, LOGIN_SOCKET, USER_SOCKET};
+
+use crate::{
+    access::Entrance,
+    accounts, audit,
+    clock::{Clock, SystemClock},
+    config::{self, Config, LastGood, Origin},
+    grpc::{self, Ports},
+    names::printable,
+    options::Options,
+    random::{Random, SystemRandom},
+    seal::{KeySource, KeySourceError, SealError, Sealer},
+    store::{Store, StoreError, sqlite::Sqlite},
+};
+
+/// After the signal to stop, running conversations are cut off; this is for their last words.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Why the daemon could not start, or stopped.
+#[derive(Debug)]
+pub enum Failure {
+    /// The configuration cannot be used, and there is no last good one. Its findings were printed.
+    Config,
+    /// A folder or socket.
+    Io(String, io::Error),
+    /// The store.
+    Store(StoreError),
+    /// The sealing key.
+    Key(KeySourceError),
+    /// The keyring.
+    Seal(SealError),
+    /// A socket failed for good.
+    Serve(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config => f.write_str(
+                "the configuration cannot be used and there is no last good one: mend it, then start again",
+            ),
+            Self::Io(what, error) => write!(f, "{what}: {error}"),
+            Self::Store(error) => error.fmt(f),
+            Self::Key(error) => error.fmt(f),
+            Self::Seal(SealError::Refused) => f.write_str(
+                "the sealing key does not open the store: it is not the key that this store was sealed with; bring \
+                 that one back",
+            ),
+            Self::Seal(error) => error.fmt(f),
+            Self::Serve(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+///
+/// See [`Failure`].
+pub async fn run(options: &Options) -> Result<(), Failure> {
+    harden();
+    make_folder(&options.state_dir, 0o700)?;
+    let (config, origin) = configure(options)?;
+    let ports = Arc::new(compose(options, config).await?);
+    let listeners = listeners(&options.runtime_dir)?;
+    ports.store.append(started(ports.clock.now(), &origin)).await?;
+
+    let stop = CancellationToken::new();
+    let mut serving = JoinSet::new();
+    for (entrance, listener) in listeners {
+        let (ports, stop) = (Arc::clone(&ports), stop.clone());
+        serving.spawn(grpc::serve(ports, entrance, listener, stop));
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+
+    let result = tokio::select! {
+        () = told_to_stop() => Ok(()),
+        Some(ended) = serving.join_next() => Err(Failure::Serve(format!("a socket ended: {ended:?}"))),
+    };
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    stop.cancel();
+    let _ = tokio::time::timeout(DRAIN, async { while serving.join_next().await.is_some() {} }).await;
+    let record = audit::Record { event: audit::Event::Stop, ..started(ports.clock.now(), &origin) };
+    let _ = ports.store.append(record).await;
+    tracing::info!("stopped");
+    result
+}
+
+/// Prints the findings of the configuration; says whether it can be used.
+pub fn check(options: &Options, mut print: impl FnMut(&str)) -> bool {
+    let outcome = config::load(&options.config);
+    for finding in &outcome.findings {
+        print(&finding.to_string());
+    }
+    outcome.config.is_some()
+}
+
+/// No core dumps, no looking in by others, nothing readable by accident.
+fn harden() {
+    stat::umask(stat::Mode::from_bits_truncate(0o077));
+    let _ = resource::setrlimit(resource::Resource::RLIMIT_CORE, 0, 0);
+    if let Ok((soft, hard)) = resource::getrlimit(resource::Resource::RLIMIT_NOFILE) {
+        let _ = resource::setrlimit(resource::Resource::RLIMIT_NOFILE, soft.max(4096.min(hard)), hard);
+    }
+}
+
+fn configure(options: &Options) -> Result<(Config, Origin), Failure> {
+    let outcome = config::load(&options.config);
+    for finding in &outcome.findings {
+        match finding.severity {
+            config::Severity::Error => tracing::error!("{finding}"),
+            config::Severity::Warning => tracing::warn!("{finding}"),
+        }
+    }
+    let last_good = LastGood::in_folder(&options.state_dir);
+    match outcome.config {
+        Some(config) => {
+            if let Err(error) = last_good.keep(&config) {
+                tracing::warn!(%error, "the configuration is not kept as the last good one");
+            }
+            Ok((config, outcome.origin))
+        }
+        None => match last_good.recall() {
+            Some(config) => {
+                tracing::error!("the configuration is broken: going on with the last good one");
+                Ok((config, Origin::LastGood))
+            }
+            None => Err(Failure::Config),
+        },
+    }
+}
+
+async fn compose(options: &Options, config: Config) -> Result<Ports, Failure> {
+    let store = Sqlite::open(&options.state_dir)?;
+    let random = SystemRandom;
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let source = KeySource::new(credentials.as_deref(), &options.state_dir);
+    let sealer = unseal(&store, &source, &SystemClock, &random).await?;
+    let issuer = config.issuer.clone().unwrap_or_else(host_name);
+    Ok(Ports {
+        store: Arc::new(store),
+        directory: Arc::new(accounts::System::new()),
+        sealer,
+        clock: Arc::new(SystemClock),
+        random: Arc::new(random),
+        config,
+        issuer,
+    })
+}
+
+/// The data keys, the first of which is made when there is none.
+///
+/// # Errors
+///
+/// When the key is lost, is another one, or the store fails.
+pub async fn unseal(
+    store: &dyn Store,
+    source: &KeySource,
+    clock: &dyn Clock,
+    random: &dyn Random,
+) -> Result<Sealer, Failure> {
+    let mut ring = store.keyring().await?;
+    let key = source.load(!ring.is_empty(), random).map_err(Failure::Key)?;
+    if ring.is_empty() {
+        let first = Sealer::first_key(&key, random).map_err(Failure::Seal)?;
+        store.add_key(first.clone(), clock.now()).await?;
+        ring.push(first);
+    }
+    Sealer::unwrap(&key, &ring).map_err(Failure::Seal)
+}
+
+fn host_name() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    printable(&name.unwrap_or_else(|| "Linux host".to_owned()), 64)
+}
+
+/// The sockets that systemd passed, each known by its file name; else our own.
+fn listeners(folder: &Path) -> Result<Vec<(Entrance, UnixListener)>, Failure> {
+    let failed = |what: &str, error| Failure::Io(what.to_owned(), error);
+    let mut passed = listenfd::ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for index in 0..passed.len() {
+        let listener = passed.take_unix_listener(index).map_err(|error| failed("a passed socket", error))?;
+        let Some(listener) = listener else { continue };
+        let address = listener.local_addr().map_err(|error| failed("a passed socket", error))?;
+        let name = address.as_pathname().and_then(Path::file_name).and_then(|name| name.to_str());
+        let entrance = match name {
+            Some(LOGIN_SOCKET) => Entrance::Login,
+            Some(USER_SOCKET) => Entrance::User,
+            Some(ADMIN_SOCKET) => Entrance::Admin,
+            name => {
+                let error = io::Error::other(format!("{} is none of ours", name.unwrap_or("an unnamed one")));
+                return Err(failed("a passed socket", error));
+            }
+        };
+        listeners.push((entrance, adopt(listener).map_err(|error| failed("a passed socket", error))?));
+    }
+    if listeners.is_empty() {
+        make_folder(folder, 0o755)?;
+        for (entrance, name, mode) in [
+            (Entrance::Login, LOGIN_SOCKET, 0o600),
+            (Entrance::User, USER_SOCKET, 0o666),
+            (Entrance::Admin, ADMIN_SOCKET, 0o600),
+        ] {
+            let path = folder.join(name);
+            let listener = bind(&path, mode).and_then(adopt);
+            listeners.push((entrance, listener.map_err(|error| failed(&path.display().to_string(), error))?));
+        }
+    }
+    Ok(listeners)
+}
+
+/// Binds in a folder that is root's alone; the umask keeps the socket closed until it has its mode.
+fn bind(path: &Path, mode: u32) -> io::Result<StdListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = StdListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    Ok(listener)
+}
+
+fn adopt(listener: StdListener) -> io::Result<UnixListener> {
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}
+
+fn make_folder(path: &Path, mode: u32) -> Result<(), Failure> {
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => {
+            // The umask may have taken bits away that others need to reach user.sock.
+            let permissions = fs::Permissions::from_mode(mode);
+            fs::set_permissions(path, permissions)
+                .map_err(|error| Failure::Io(format!("cannot set the mode of {}", path.display()), error))
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(Failure::Io(format!("cannot make {}", path.display()), error)),
+    }
+}
+
+fn started(now: crate::clock::Timestamp, origin: &Origin) -> audit::Record {
+    audit::Record {
+        time: now,
+        event: audit::Event::Start,
+        subject: audit::Subject { actor: format!("pid {}", std::process::id()), ..audit::Subject::default() },
+        method: "",
+        outcome: audit::Outcome::Granted,
+        reason: match origin {
+            Origin::Defaults => "configuration: defaults".to_owned(),
+            Origin::Files(files) => format!("configuration: {}", files.join(", ")),
+            Origin::LastGood => "configuration: last good one, the files are broken".to_owned(),
+        },
+    }
+}
+
+async fn told_to_stop() {
+    let (Ok(mut term), Ok(mut int)) =
+        (unix::signal(unix::SignalKind::terminate()), unix::signal(unix::SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}

@@ -1,0 +1,152 @@
+//! The audit trail: a closed list of events with stable names, one record for each decision. It is kept in the
+//! store; decisions about a code are written in the very commit that decides.
+
+use crate::clock::Timestamp;
+
+/// What happened. The names are part of the interface: scripts match them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A login, or a code at one of its prompts.
+    Login,
+    /// `twinlock verify`.
+    Verify,
+    /// The password was confirmed (or not) for self-service.
+    Password,
+    /// A user enrolled a factor.
+    Enroll,
+    /// An administrator provisioned a factor.
+    Provision,
+    /// An administrator removed all factors of a user.
+    Reset,
+    /// An administrator forgot a user's failures.
+    Unlock,
+    /// An account's uid is not the one that its factors were enrolled with.
+    UidChanged,
+    /// The daemon started with the configuration named in the reason.
+    Start,
+    /// The daemon stopped.
+    Stop,
+}
+
+impl Event {
+    /// Every event, for filters and documentation.
+    pub const ALL: [Self; 10] = [
+        Self::Login,
+        Self::Verify,
+        Self::Password,
+        Self::Enroll,
+        Self::Provision,
+        Self::Reset,
+        Self::Unlock,
+        Self::UidChanged,
+        Self::Start,
+        Self::Stop,
+    ];
+
+    /// The stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Verify => "verify",
+            Self::Password => "password",
+            Self::Enroll => "enroll",
+            Self::Provision => "provision",
+            Self::Reset => "reset",
+            Self::Unlock => "unlock",
+            Self::UidChanged => "uid-changed",
+            Self::Start => "start",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The second factor was right, or the act was done.
+    Granted,
+    /// No second factor was needed.
+    NotNeeded,
+    /// It was not.
+    Denied,
+    /// The other side went away first.
+    Abandoned,
+}
+
+impl Outcome {
+    /// The stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::NotNeeded => "not-needed",
+            Self::Denied => "denied",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// What an event is about; the outcome is added when it is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// Whose account.
+    pub user: String,
+    /// The PAM service, or empty.
+    pub service: String,
+    /// The address, or what the application said, or empty.
+    pub rhost: String,
+    /// Who acted, from the peer's credentials: `uid 0`.
+    pub actor: String,
+    /// Who that says to be (login uid, SUDO_USER), or empty.
+    pub claimed_by: String,
+}
+
+/// One record of the trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// When.
+    pub time: Timestamp,
+    /// What.
+    pub event: Event,
+    /// About what.
+    pub subject: Subject,
+    /// The kind of factor, or empty.
+    pub method: &'static str,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why, in a word that stays the same, or empty.
+    pub reason: String,
+}
+
+/// A record as it is read back: names may be from another version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Number in the trail, growing.
+    pub number: i64,
+    /// When.
+    pub time: Timestamp,
+    /// See [`Event::name`].
+    pub event: String,
+    /// About what.
+    pub subject: Subject,
+    /// The kind of factor, or empty.
+    pub method: String,
+    /// See [`Outcome::name`].
+    pub outcome: String,
+    /// Why, or empty.
+    pub reason: String,
+}
+
+/// Which records to read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only of this user.
+    pub user: Option<String>,
+    /// Only from this time on.
+    pub since: Option<Timestamp>,
+    /// Only this event.
+    pub event: Option<String>,
+    /// Only behind this number.
+    pub behind: i64,
+}

@@ -1,0 +1,278 @@
+//! A login, step by step. One type a state; each step consumes the state and yields the next, so none can be
+//! used twice or skipped. The table of states is in docs/conversation.md.
+
+use super::{
+    policy::{Decision, Release, Verdict},
+    prompt,
+    proof::{Attempt, Candidate, Granted, Settled},
+    throttle::{Budget, Standing},
+};
+use crate::{
+    audit,
+    clock::Timestamp,
+    factor::code::Code,
+    names::{AccountId, FactorId, Source},
+};
+
+/// Wrong answers in one conversation.
+const WRONG_ANSWERS: u32 = 3;
+/// Malformed answers in one conversation.
+const MALFORMED_ANSWERS: u32 = 3;
+/// Length that a code of nobody in particular has.
+const USUAL_LENGTH: usize = 6;
+
+/// Whether the first factor is known to have passed. Before that nothing is told that a stranger could use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstFactor {
+    /// The administrator's word, or sshd's, through an application that runs as root.
+    Known,
+    /// Anything else.
+    Unknown,
+}
+
+/// Who logs in and how: fixed at the start.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// The account, if there is one with factors.
+    pub account: Option<AccountId>,
+    /// The stack has no first factor but a key, and there was none: denied after one prompt.
+    pub key_missing: bool,
+    /// See [`FirstFactor`].
+    pub first_factor: FirstFactor,
+    /// The user's name, where the one who types is somebody else (su).
+    pub asked_of: Option<String>,
+    /// What failures are charged to.
+    pub budgets: Vec<Budget>,
+    /// Where it comes from.
+    pub source: Source,
+    /// For the trail.
+    pub subject: audit::Subject,
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub enum Turn {
+    /// Show this and come back with the answer.
+    Ask(Asking, String),
+    /// Look up the user's factors and come back with what the code matches.
+    Check(Checking),
+    /// It is over.
+    Finish(Ending),
+}
+
+/// How a login ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// A factor passed.
+    Granted(Granted),
+    /// Policy asks nothing.
+    NotNeeded(Release),
+    /// No, and why (for the trail; the person is told nothing more).
+    Denied(&'static str),
+    /// No, because of too many failures; only when the first factor is known.
+    Throttled,
+}
+
+/// What lasts through all states.
+#[derive(Debug)]
+struct Course {
+    login: Login,
+    wrong: u32,
+    malformed: u32,
+}
+
+/// Begins a login. `standing` is that of its budgets.
+#[must_use]
+pub fn begin(login: Login, decision: Decision, standing: Standing, now: Timestamp) -> Turn {
+    let hopeless = login.key_missing;
+    let known = login.first_factor == FirstFactor::Known;
+    let course = Course { login, wrong: 0, malformed: 0 };
+    if hopeless {
+        return course.ask_in_vain("", "no-key");
+    }
+    match decision.verdict {
+        Verdict::Skip(release) => Turn::Finish(Ending::NotNeeded(release)),
+        Verdict::Deny if known => {
+            let asking = Asking { course, hope: Hope::None("not-enrolled") };
+            Turn::Ask(asking, prompt::NOT_SET_UP.to_owned())
+        }
+        Verdict::Deny | Verdict::Ask => {
+            let prefix = if known { throttled(standing, now) } else { None };
+            course.ask(&prefix.unwrap_or_default())
+        }
+    }
+}
+
+impl Course {
+    fn ask(self, prefix: &str) -> Turn {
+        let text = format!("{prefix}{}", prompt::code(self.login.asked_of.as_deref()));
+        Turn::Ask(Asking { course: self, hope: Hope::Code }, text)
+    }
+
+    fn ask_in_vain(self, prefix: &str, reason: &'static str) -> Turn {
+        let text = format!("{prefix}{}", prompt::code(self.login.asked_of.as_deref()));
+        Turn::Ask(Asking { course: self, hope: Hope::None(reason) }, text)
+    }
+
+    fn malformed(mut self) -> Turn {
+        self.malformed += 1;
+        if self.malformed >= MALFORMED_ANSWERS {
+            return Turn::Finish(Ending::Denied("malformed"));
+        }
+        self.ask(prompt::WRONG)
+    }
+
+    fn wrong(mut self, reason: &'static str, prefix: &str) -> Turn {
+        self.wrong += 1;
+        if self.wrong >= WRONG_ANSWERS {
+            return Turn::Finish(Ending::Denied(reason));
+        }
+        self.ask(prefix)
+    }
+}
+
+/// A prompt is shown.
+#[derive(Debug)]
+pub struct Asking {
+    course: Course,
+    hope: Hope,
+}
+
+/// What an answer can lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hope {
+    /// A code can be right.
+    Code,
+    /// Denied whatever it is; the reason is for the trail.
+    None(&'static str),
+}
+
+impl Asking {
+    /// The person answered.
+    #[must_use]
+    pub fn answer(self, typed: &str) -> Turn {
+        match (self.hope, Code::parse(typed)) {
+            (Hope::None(reason), _) => Turn::Finish(Ending::Denied(reason)),
+            (Hope::Code, Err(_)) => self.course.malformed(),
+            (Hope::Code, Ok(code)) => Turn::Check(Checking { course: self.course, code }),
+        }
+    }
+
+    /// For the trail, when the login ends here.
+    #[must_use]
+    pub const fn subject(&self) -> &audit::Subject {
+        &self.course.login.subject
+    }
+}
+
+/// There is a code to check.
+pub struct Checking {
+    course: Course,
+    code: Code,
+}
+
+impl std::fmt::Debug for Checking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Checking(redacted)")
+    }
+}
+
+/// What is known of a factor when a code is checked.
+pub struct Prepared {
+    /// Which.
+    pub factor: FactorId,
+    /// Length of its codes.
+    pub digits: usize,
+    /// What the code matches, computed for every factor alike.
+    pub matched: Option<crate::factor::totp::Match>,
+}
+
+/// After the factors were looked at.
+#[derive(Debug)]
+pub enum Checked {
+    /// The store decides.
+    Try(Deciding, Attempt),
+    /// No factor has codes of this length.
+    Malformed(Turn),
+}
+
+impl Checking {
+    /// Whose factors are needed.
+    #[must_use]
+    pub const fn account(&self) -> Option<AccountId> {
+        self.course.login.account
+    }
+
+    /// The code, for the factors to look at.
+    #[must_use]
+    pub const fn code(&self) -> &Code {
+        &self.code
+    }
+
+    /// Goes on with what the factors say.
+    #[must_use]
+    pub fn against(self, prepared: Vec<Prepared>, now: Timestamp) -> Checked {
+        let Self { course, code } = self;
+        let length = code.length();
+        let fits = if prepared.is_empty() {
+            length == USUAL_LENGTH
+        } else {
+            prepared.iter().any(|factor| factor.digits == length)
+        };
+        if !fits {
+            return Checked::Malformed(course.malformed());
+        }
+        let candidates = prepared
+            .into_iter()
+            .filter_map(|p| p.matched.map(|matched| Candidate { factor: p.factor, matched }))
+            .collect();
+        let attempt = Attempt {
+            account: course.login.account,
+            candidates,
+            budgets: course.login.budgets.clone(),
+            source: course.login.source.clone(),
+            now,
+            event: audit::Event::Login,
+            subject: course.login.subject.clone(),
+        };
+        Checked::Try(Deciding { course }, attempt)
+    }
+}
+
+/// The store decides.
+#[derive(Debug)]
+pub struct Deciding {
+    course: Course,
+}
+
+impl Deciding {
+    /// The store has decided.
+    #[must_use]
+    pub fn settled(self, settled: Settled, now: Timestamp) -> Turn {
+        let known = self.course.login.first_factor == FirstFactor::Known;
+        match settled {
+            Settled::Passed(passed) => Turn::Finish(Ending::Granted(passed.into())),
+            Settled::Used if known => self.course.wrong("used", prompt::USED),
+            Settled::Used => self.course.wrong("used", prompt::WRONG),
+            Settled::Wrong => self.course.wrong("wrong", prompt::WRONG),
+            Settled::Refused(standing) if known => match throttled(standing, now) {
+                Some(_) => Turn::Finish(Ending::Throttled),
+                None => self.course.wrong("throttled", prompt::WRONG),
+            },
+            // Right and wrong codes get the same answer while a stranger is throttled.
+            Settled::Refused(_) => self.course.wrong("throttled", prompt::WRONG),
+        }
+    }
+}
+
+fn throttled(standing: Standing, now: Timestamp) -> Option<String> {
+    match standing {
+        Standing::Open => None,
+        Standing::Until(until) => Some(prompt::throttled(Some(until.since(now)))),
+        Standing::Stopped => Some(prompt::throttled(None)),
+    }
+}
+
+#[cfg(test)]
+#[path = "conversation_tests.rs"]
+mod tests;

@@ -1,0 +1,121 @@
+//! Enrolling an authenticator app: the pending key lives here, in memory, until a code from it was seen. Until
+//! then it satisfies nothing and replaces nothing.
+
+use crate::{
+    clock::Timestamp,
+    factor::{
+        code::Code,
+        totp::{Drift, Generator, Match, Parameters, Window},
+    },
+    secret::Secret,
+};
+
+/// Wrong codes before an enrollment is given up.
+pub const CONFIRMATIONS: u32 = 3;
+/// Longest label, in characters.
+pub const LABEL: usize = 32;
+/// Shortest key that may be imported (RFC 4226 R6 asks for 16 bytes, 10 are common in the field).
+pub const SHORTEST_KEY: usize = 10;
+/// Shortest key that needs no special word.
+pub const ADVISED_KEY: usize = 16;
+/// Longest key.
+pub const LONGEST_KEY: usize = 128;
+/// Most code factors a user may have: each one more makes a guess likelier to hit.
+pub const MOST_FACTORS: usize = 4;
+
+/// A key that waits for its first code.
+pub struct Pending {
+    /// Raw bytes.
+    pub key: Secret<Vec<u8>>,
+    /// What it is used with.
+    pub parameters: Parameters,
+    /// What the user calls it.
+    pub label: String,
+}
+
+impl Pending {
+    /// The step of a code that shows that the app has the key.
+    #[must_use]
+    pub fn confirm(&self, code: &Code, now: Timestamp) -> Option<Match> {
+        Generator::new(&self.key, self.parameters).find(code, now, Window::ONE_EITHER_WAY, Drift::default())
+    }
+}
+
+/// A key typed by a person, in Base32.
+///
+/// # Errors
+///
+/// Says what is wrong with it and what to do.
+pub fn parse_key(text: &str, allow_short: bool) -> Result<Secret<Vec<u8>>, String> {
+    let clean = Secret::new(
+        text.chars()
+            .filter(|c| !matches!(c, ' ' | '-'))
+            .map(|c| c.to_ascii_uppercase())
+            .collect::<String>(),
+    );
+    let digits = clean.expose().trim_end_matches('=');
+    let key = data_encoding::BASE32_NOPAD
+        .decode(digits.as_bytes())
+        .map(Secret::new)
+        .map_err(|_| "the key is not Base32 (letters A to Z and digits 2 to 7)".to_owned())?;
+    match key.expose().len() {
+        LONGEST_KEY.. => Err(format!("the key is longer than {LONGEST_KEY} bytes")),
+        ADVISED_KEY.. => Ok(key),
+        SHORTEST_KEY.. if allow_short => Ok(key),
+        SHORTEST_KEY.. => Err("the key has under 128 bits (26 Base32 characters): make a longer one".to_owned()),
+        _ => Err("the key has under 80 bits (16 Base32 characters): make a longer one".to_owned()),
+    }
+}
+
+/// The label of a new factor: what was wished, or `app`, `app-2`, ...; unique for the user.
+///
+/// # Errors
+///
+/// Says what is wrong with it and what to do.
+pub fn choose_label(wished: &str, taken: &[&str]) -> Result<String, String> {
+    if wished.is_empty() {
+        let names = std::iter::once("app".to_owned()).chain((2..).map(|n| format!("app-{n}")));
+        let free = names.take(taken.len() + 1).find(|name| !taken.contains(&name.as_str()));
+        return Ok(free.unwrap_or_else(|| "app".to_owned()));
+    }
+    if wished.chars().count() > LABEL || wished.chars().any(|c| c.is_control() || !c.is_ascii()) {
+        return Err(format!("a label has at most {LABEL} printable ASCII characters"));
+    }
+    if taken.contains(&wished) {
+        return Err(format!("there is a factor with the label \"{wished}\" already; choose another --label"));
+    }
+    Ok(wished.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str, allow_short: bool) -> Result<usize, String> {
+        parse_key(text, allow_short).map(|key| key.expose().len())
+    }
+
+    #[test]
+    fn keys_are_normalised_or_refused_and_never_cut() {
+        let bytes = |n: usize| data_encoding::BASE32_NOPAD.encode(&vec![7; n]);
+        assert_eq!(key("GEZD GNBV gy3t-qojq GEZDGNBVGY3TQOJQ", false), Ok(20));
+        assert_eq!(key(&(bytes(16) + "======"), false), Ok(16));
+        assert!(key(&bytes(9), true).unwrap_err().contains("80 bits"));
+        assert!(key(&bytes(15), false).unwrap_err().contains("128 bits"));
+        assert_eq!(key(&bytes(15), true), Ok(15));
+        assert!(key(&bytes(129), true).unwrap_err().contains("longer"));
+        for wrong in ["", "0", "1EZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQO\u{130}"] {
+            assert!(key(wrong, true).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn labels_are_unique_and_printable() {
+        assert_eq!(choose_label("", &[]).unwrap(), "app");
+        assert_eq!(choose_label("", &["app", "app-3"]).unwrap(), "app-2");
+        assert_eq!(choose_label("phone", &["app"]).unwrap(), "phone");
+        assert!(choose_label("phone", &["phone"]).unwrap_err().contains("--label"));
+        assert!(choose_label("\u{1b}]0;x", &[]).is_err());
+        assert!(choose_label(&"x".repeat(33), &[]).is_err());
+    }
+}

@@ -1,0 +1,9 @@
+//! Decisions, and nothing else: facts and answers come in, what to do next goes out. Nothing here knows a
+//! runtime, a socket, SQL or the system's clock.
+
+pub mod conversation;
+pub mod enrollment;
+pub mod policy;
+pub mod prompt;
+pub mod proof;
+pub mod throttle;

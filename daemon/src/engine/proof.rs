@@ -1,0 +1,131 @@
+//! Who can say yes: this file. A match is nothing until the store has committed it; only [`settle`] sees that
+//! commit, only it makes a [`FactorPassed`], only a `FactorPassed` makes a [`Granted`], and only a `Granted`
+//! becomes success on the wire.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use super::throttle::{Budget, Standing};
+use crate::{
+    audit,
+    clock::Timestamp,
+    factor::totp::Match,
+    names::{AccountId, FactorId, Source},
+};
+
+/// A try at a code, ready to be decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Whose; `None` for somebody unknown or not enrolled, who walks the same way.
+    pub account: Option<AccountId>,
+    /// Factors that the code matches, in order of preference.
+    pub candidates: Vec<Candidate>,
+    /// What a failure is charged to.
+    pub budgets: Vec<Budget>,
+    /// Where the try comes from: a success forgives the failures from there.
+    pub source: Source,
+    /// When.
+    pub now: Timestamp,
+    /// What the trail says, but for outcome and reason.
+    pub event: audit::Event,
+    /// About what.
+    pub subject: audit::Subject,
+}
+
+/// A factor that the code matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Which.
+    pub factor: FactorId,
+    /// At which step.
+    pub matched: Match,
+}
+
+/// What the store decided, durably.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ruling {
+    /// The step was fresh and is now spent.
+    Accepted(FactorId),
+    /// The code was right and is spent: that step or a later one was accepted before. Not charged.
+    Used,
+    /// Charged.
+    Wrong,
+    /// The budget was spent, so nothing was evaluated.
+    Refused(Standing),
+}
+
+/// The store's verb behind every yes.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Why nothing could be decided.
+    type Error: fmt::Debug + Send;
+
+    /// In one transaction: refuses when a budget is spent; else accepts the first candidate whose step is newer
+    /// than all accepted ones; else charges. Returns after the commit is on disk.
+    async fn settle(&self, attempt: Attempt) -> Result<Ruling, Self::Error>;
+}
+
+/// A factor was verified and its use is on disk.
+#[derive(Debug)]
+pub struct FactorPassed(());
+
+/// The login is granted.
+#[derive(Debug)]
+pub struct Granted(());
+
+impl From<FactorPassed> for Granted {
+    /// One factor is what a login needs here: the first one was the application's business.
+    fn from(FactorPassed(()): FactorPassed) -> Self {
+        Self(())
+    }
+}
+
+/// How a try was settled.
+#[derive(Debug)]
+pub enum Settled {
+    /// Yes.
+    Passed(FactorPassed),
+    /// See [`Ruling::Used`].
+    Used,
+    /// See [`Ruling::Wrong`].
+    Wrong,
+    /// See [`Ruling::Refused`].
+    Refused(Standing),
+}
+
+/// Has the store decide, and turns its yes into the proof.
+///
+/// # Errors
+///
+/// When the store could not decide: that is not a no, and never a yes.
+pub async fn settle<L: Ledger + ?Sized>(ledger: &L, attempt: Attempt) -> Result<Settled, L::Error> {
+    Ok(match ledger.settle(attempt).await? {
+        Ruling::Accepted(_) => Settled::Passed(FactorPassed(())),
+        Ruling::Used => Settled::Used,
+        Ruling::Wrong => Settled::Wrong,
+        Ruling::Refused(standing) => Settled::Refused(standing),
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A ledger that rules as scripted.
+    pub struct Scripted(pub Ruling);
+
+    #[async_trait]
+    impl Ledger for Scripted {
+        type Error = ();
+        async fn settle(&self, _: Attempt) -> Result<Ruling, ()> {
+            Ok(self.0.clone())
+        }
+    }
+
+    /// The proof, for the tests of the states that need one: through the front door.
+    pub fn settled(attempt: Attempt, ruling: Ruling) -> Settled {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(settle(&Scripted(ruling), attempt)).unwrap()
+    }
+}

@@ -1,0 +1,5 @@
+//! What proves possession: one file a factor. A factor computes whether a code matches and tells nobody; only
+//! the store's commit decides ([`crate::engine::proof`]).
+
+pub mod code;
+pub mod totp;

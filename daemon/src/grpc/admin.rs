@@ -1,0 +1,315 @@
+//! `Admin`: what root may do.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+use twinlock_proto::v1::{
+    self, AccountRequest, AuditEntry, AuditRequest, ExplainRequest, Explanation, ListAccountsRequest,
+    ProvisionRequest, Provisioned, ResetResult, UnlockResult, admin_server, explanation,
+};
+
+use super::{
+    Ports, convert,
+    status::{Undecided, undecided},
+};
+use crate::{
+    access::{self, Administrator},
+    accounts::{Account, Lane},
+    audit,
+    clock::Timestamp,
+    engine::{
+        enrollment::{MOST_FACTORS, Pending, choose_label, parse_key},
+        policy,
+    },
+    factor::totp,
+    names::{UserName, printable},
+    random,
+    secret::Secret,
+    store::{Added, Portfolio, Proof},
+};
+
+/// Entries read from the trail at a time.
+const PAGE: u32 = 256;
+/// How often a follower looks for new entries.
+const FOLLOW: Duration = Duration::from_millis(500);
+
+pub(super) struct Service {
+    ports: Arc<Ports>,
+    stop: CancellationToken,
+}
+
+impl Service {
+    pub(super) const fn new(ports: Arc<Ports>, stop: CancellationToken) -> Self {
+        Self { ports, stop }
+    }
+}
+
+#[tonic::async_trait]
+impl admin_server::Admin for Service {
+    type ListAccountsStream = ReceiverStream<Result<v1::Account, Status>>;
+    type ReadAuditStream = ReceiverStream<Result<AuditEntry, Status>>;
+
+    async fn list_accounts(
+        &self,
+        request: Request<ListAccountsRequest>,
+    ) -> Result<Response<Self::ListAccountsStream>, Status> {
+        let administrator = access::administrator(&request)?;
+        let (sender, receiver) = mpsc::channel(16);
+        let (ports, request) = (Arc::clone(&self.ports), request.into_inner());
+        tokio::spawn(async move {
+            if let Err(error) = ports.list(&administrator, &request, &sender).await {
+                let _ = sender.send(Err(undecided(&error))).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn show_account(&self, request: Request<AccountRequest>) -> Result<Response<v1::Account>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.show(&administrator, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn provision_totp(
+        &self,
+        request: Request<ProvisionRequest>,
+    ) -> Result<Response<Provisioned>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.provision(&administrator, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn reset_account(&self, request: Request<AccountRequest>) -> Result<Response<ResetResult>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.reset(&administrator, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn unlock_account(
+        &self,
+        request: Request<AccountRequest>,
+    ) -> Result<Response<UnlockResult>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.unlock(&administrator, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn explain_policy(
+        &self,
+        request: Request<ExplainRequest>,
+    ) -> Result<Response<Explanation>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.explain(&administrator, request.into_inner()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn read_audit(
+        &self,
+        request: Request<AuditRequest>,
+    ) -> Result<Response<Self::ReadAuditStream>, Status> {
+        let administrator = access::administrator(&request)?;
+        let (sender, receiver) = mpsc::channel(16);
+        let (ports, stop) = (Arc::clone(&self.ports), self.stop.clone());
+        tokio::spawn(async move {
+            let reading = ports.read_audit(&administrator, request.into_inner(), &sender);
+            tokio::select! {
+                () = stop.cancelled() => {}
+                result = reading => if let Err(error) = result {
+                    let _ = sender.send(Err(undecided(&error))).await;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+/// An account that an administrator named: as NSS knows it, else as the store does (a user that was deleted).
+struct Named {
+    account: Account,
+    portfolio: Option<Portfolio>,
+}
+
+impl Ports {
+    async fn named(&self, _: &Administrator, user: &str) -> Result<Named, Undecided> {
+        let name = UserName::parse(user).map_err(|_| Undecided::Malformed("a user name"))?;
+        if let Some(account) = self.directory.by_name(Lane::Other, &name).await? {
+            let portfolio = self.portfolio_of(&account).await?;
+            return Ok(Named { account, portfolio });
+        }
+        let portfolio = self.store.portfolio(&name).await?;
+        let portfolio = portfolio.ok_or_else(|| Undecided::NotFound(format!("there is no user {name}")))?;
+        let account = Account { name: portfolio.name.clone(), uid: portfolio.uid, groups: Some(Vec::new()) };
+        Ok(Named { account, portfolio: Some(portfolio) })
+    }
+
+    async fn list(
+        &self,
+        _: &Administrator,
+        request: &ListAccountsRequest,
+        sender: &mpsc::Sender<Result<v1::Account, Status>>,
+    ) -> Result<(), Undecided> {
+        for portfolio in self.store.portfolios().await? {
+            let account =
+                Account { name: portfolio.name.clone(), uid: portfolio.uid, groups: Some(Vec::new()) };
+            let described = self.describe(&account, Some(&portfolio)).await?;
+            let throttled = described.throttled_until.is_some() || described.stopped;
+            if (!request.throttled || throttled) && sender.send(Ok(described)).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn show(&self, by: &Administrator, request: &AccountRequest) -> Result<v1::Account, Undecided> {
+        let Named { account, portfolio } = self.named(by, &request.user).await?;
+        self.describe(&account, portfolio.as_ref()).await
+    }
+
+    async fn provision(&self, by: &Administrator, request: &ProvisionRequest) -> Result<Provisioned, Undecided> {
+        let Named { account, portfolio } = self.named(by, &request.user).await?;
+        let taken: Vec<_> = portfolio.iter().flat_map(|p| &p.factors).map(|f| f.label.as_str()).collect();
+        let label = choose_label(&request.label, &taken).map_err(Undecided::Conflict)?;
+        let parameters = self.config.totp.parameters();
+        let key = if request.secret.is_empty() {
+            Secret::new(random::bytes(self.random.as_ref(), parameters.algorithm.key_length())?)
+        } else {
+            parse_key(&request.secret, request.allow_short).map_err(Undecided::Conflict)?
+        };
+        let uri = totp::uri(&key, parameters, &self.issuer, &account.name)
+            .map_err(|_| Undecided::Malformed("a name that no link can hold"))?;
+        let secret = data_encoding::BASE32_NOPAD.encode(key.expose());
+        let pending = Pending { key, parameters, label };
+        let proof = Proof::Administrator { active: request.activate };
+        let new = self.new_factor(&account.name, account.uid, pending, proof)?;
+        let factor = new.id.0.clone();
+        let record = self.record(by, audit::Event::Provision, &account.name, "totp", &factor);
+        match self.store.add_factor(new, record).await? {
+            Added::Stored => Ok(Provisioned { factor, uri: uri.expose().clone(), secret }),
+            Added::TooMany => Err(Undecided::Conflict(format!(
+                "{} has {MOST_FACTORS} factors already; reset the user or remove one",
+                account.name
+            ))),
+            Added::LabelTaken | Added::NotFirst => {
+                Err(Undecided::Conflict("the user's factors changed meanwhile; try again".to_owned()))
+            }
+        }
+    }
+
+    async fn reset(&self, by: &Administrator, request: &AccountRequest) -> Result<ResetResult, Undecided> {
+        let named = self.named(by, &request.user).await?;
+        let name = UserName::parse(&named.account.name).map_err(|_| Undecided::Malformed("a user name"))?;
+        let record = self.record(by, audit::Event::Reset, name.as_str(), "", "");
+        Ok(ResetResult { factors_removed: self.store.reset(&name, record).await? })
+    }
+
+    async fn unlock(&self, by: &Administrator, request: &AccountRequest) -> Result<UnlockResult, Undecided> {
+        let named = self.named(by, &request.user).await?;
+        let name = UserName::parse(&named.account.name).map_err(|_| Undecided::Malformed("a user name"))?;
+        let record = self.record(by, audit::Event::Unlock, name.as_str(), "", "");
+        Ok(UnlockResult { failures_forgotten: self.store.unlock(&name, record).await? })
+    }
+
+    async fn explain(&self, _: &Administrator, request: ExplainRequest) -> Result<Explanation, Undecided> {
+        let name = UserName::parse(&request.user).map_err(|_| Undecided::Malformed("a user name"))?;
+        let decision = match self.directory.by_name(Lane::Other, &name).await? {
+            None => policy::stranger(),
+            Some(account) => {
+                let portfolio = self.portfolio_of(&account).await?;
+                policy::decide(policy::Facts {
+                    service: &request.service,
+                    enrolled: portfolio.is_some_and(|portfolio| portfolio.enrolled()),
+                    directory_failed: account.groups.is_none(),
+                })
+            }
+        };
+        let outcome = match decision.verdict {
+            policy::Verdict::Ask => explanation::Outcome::Ask,
+            policy::Verdict::Skip(_) => explanation::Outcome::Skip,
+            policy::Verdict::Deny => explanation::Outcome::Deny,
+        };
+        Ok(Explanation {
+            user: request.user,
+            service: request.service,
+            rhost: request.rhost,
+            outcome: outcome.into(),
+            requirement: convert::requirement(decision.requirement).into(),
+            methods: vec!["totp".to_owned()],
+            because: convert::because(decision.because),
+        })
+    }
+
+    async fn read_audit(
+        &self,
+        _: &Administrator,
+        request: AuditRequest,
+        sender: &mpsc::Sender<Result<AuditEntry, Status>>,
+    ) -> Result<(), Undecided> {
+        let mut filter = audit::Filter {
+            user: Some(request.user).filter(|user| !user.is_empty()),
+            since: request.since.map(Timestamp::from_secs),
+            event: Some(request.event).filter(|event| !event.is_empty()),
+            behind: 0,
+        };
+        if let Some(event) = &filter.event
+            && !audit::Event::ALL.iter().any(|known| known.name() == event)
+        {
+            let known: Vec<_> = audit::Event::ALL.iter().map(|event| event.name()).collect();
+            return Err(Undecided::Conflict(format!(
+                "there is no event \"{}\"; there are {}",
+                printable(event, 32),
+                known.join(", ")
+            )));
+        }
+        loop {
+            let page = self.store.trail(filter.clone(), PAGE).await?;
+            let full = page.len() == PAGE as usize;
+            for entry in page {
+                filter.behind = entry.number;
+                if sender.send(Ok(message(entry))).await.is_err() {
+                    return Ok(());
+                }
+            }
+            if !full && !request.follow {
+                return Ok(());
+            }
+            if !full {
+                tokio::select! {
+                    () = sender.closed() => return Ok(()),
+                    () = tokio::time::sleep(FOLLOW) => {}
+                }
+            }
+        }
+    }
+
+    fn record(
+        &self,
+        by: &Administrator,
+        event: audit::Event,
+        user: &str,
+        method: &'static str,
+        reason: &str,
+    ) -> audit::Record {
+        audit::Record {
+            time: self.clock.now(),
+            event,
+            subject: audit::Subject {
+                user: user.to_owned(),
+                actor: by.actor().to_owned(),
+                claimed_by: by.claimed_by().to_owned(),
+                ..audit::Subject::default()
+            },
+            method,
+            outcome: audit::Outcome::Granted,
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+fn message(entry: audit::Entry) -> AuditEntry {
+    let audit::Entry { number: _, time, event, subject, method, outcome, reason } = entry;
+    let audit::Subject { user, service, rhost, actor, claimed_by } = subject;
+    AuditEntry { time_ms: time.0, event, user, service, rhost, method, outcome, reason, actor, claimed_by }
+}

@@ -1,0 +1,148 @@
+//! Accepting connections: identity from the kernel, a place for each, and a time to begin talking.
+
+use std::{
+    collections::HashMap,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::Ordering,
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{UnixListener, UnixStream},
+    time::Sleep,
+};
+use tokio_stream::Stream;
+use tonic::transport::server::Connected;
+
+use crate::access::{Caller, Entrance};
+
+/// A connection that has asked for nothing by then is closed.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Connections of one uid other than root.
+const PER_UID: usize = 4;
+/// After an error of accept(2) (no descriptor left), wait this long and try again.
+const RECOVER: Duration = Duration::from_millis(100);
+
+/// Connections in all, by socket: root's logins have their own.
+const fn places(entrance: Entrance) -> usize {
+    match entrance {
+        Entrance::Login => 1024,
+        Entrance::User => 256,
+        Entrance::Admin => 32,
+    }
+}
+
+/// The connections that come in. The stream never ends: an error costs one connection, not the socket.
+pub(super) fn accept(
+    listener: UnixListener,
+    entrance: Entrance,
+) -> impl Stream<Item = io::Result<Connection>> {
+    let open = Arc::new(Mutex::new(HashMap::new()));
+    async_stream::stream! {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    if let Some(connection) = admit(stream, entrance, &open) {
+                        yield Ok(connection);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, ?entrance, "no connection accepted");
+                    tokio::time::sleep(RECOVER).await;
+                }
+            }
+        }
+    }
+}
+
+type Open = Arc<Mutex<HashMap<u32, usize>>>;
+
+/// Without credentials, or without a place, the connection is closed at once.
+fn admit(stream: UnixStream, entrance: Entrance, open: &Open) -> Option<Connection> {
+    let peer = stream.peer_cred().ok()?;
+    let uid = peer.uid();
+    let mut counts = open.lock().unwrap_or_else(PoisonError::into_inner);
+    let all: usize = counts.values().sum();
+    let own = counts.entry(uid).or_default();
+    if all >= places(entrance) || (uid != 0 && *own >= PER_UID) {
+        return None;
+    }
+    *own += 1;
+    drop(counts);
+    let place = Arc::new(Place { uid, open: Arc::clone(open) });
+    let caller = Caller { entrance, uid, pid: peer.pid(), begun: Arc::default() };
+    let handshake = Some(Box::pin(tokio::time::sleep(HANDSHAKE)));
+    Some(Connection { stream, caller, handshake, _place: place })
+}
+
+/// A place among the connections, given back when dropped.
+struct Place {
+    uid: u32,
+    open: Open,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.uid) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.uid);
+            }
+        }
+    }
+}
+
+/// An admitted connection.
+pub(super) struct Connection {
+    stream: UnixStream,
+    caller: Caller,
+    handshake: Option<Pin<Box<Sleep>>>,
+    _place: Arc<Place>,
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Caller;
+
+    fn connect_info(&self) -> Caller {
+        self.caller.clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.caller.begun.load(Ordering::Relaxed) {
+            self.handshake = None;
+        }
+        if let Some(handshake) = &mut self.handshake
+            && handshake.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,336 @@
+//! `Login`: one stream is one conversation. This file drives it: it carries out what the engine asks for.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+use twinlock_proto::{
+    REVISION, compatible, limit,
+    v1::{self, Open, Prompt, Reply, Step, Verdict, login_server::Login, reply, step},
+};
+
+use super::{
+    Ports,
+    status::{Undecided, undecided},
+};
+use crate::{
+    access::{self, Applicant},
+    accounts::{Account, Lane},
+    audit,
+    engine::{
+        conversation::{self, Checked, Ending, FirstFactor, Turn},
+        policy::{self, Decision},
+        proof,
+        throttle::{Account as Charged, Budget, Standing},
+    },
+    names::{Source, UserName, printable, ssh_client},
+    store::Portfolio,
+};
+
+/// The opening message comes with the connection, or the connection is not one of ours.
+const OPENING: Duration = Duration::from_secs(5);
+/// Longest conversation, whatever the client says.
+const LONGEST: Duration = Duration::from_secs(600);
+
+pub(super) struct Service {
+    ports: Arc<Ports>,
+    stop: CancellationToken,
+}
+
+impl Service {
+    pub(super) const fn new(ports: Arc<Ports>, stop: CancellationToken) -> Self {
+        Self { ports, stop }
+    }
+}
+
+type Steps = mpsc::Sender<Result<Step, Status>>;
+
+#[tonic::async_trait]
+impl Login for Service {
+    type AuthenticateStream = ReceiverStream<Result<Step, Status>>;
+
+    async fn authenticate(
+        &self,
+        request: Request<Streaming<Reply>>,
+    ) -> Result<Response<Self::AuthenticateStream>, Status> {
+        let applicant = access::applicant(&request)?;
+        let replies = request.into_inner();
+        let (steps, receiver) = mpsc::channel(2);
+        let (ports, stop) = (Arc::clone(&self.ports), self.stop.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                // A module whose connection ends opens a new one, with the daemon that comes after us.
+                () = stop.cancelled() => {}
+                () = converse(&ports, applicant, replies, &steps) => {}
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+async fn converse(ports: &Ports, applicant: Applicant, mut replies: Streaming<Reply>, steps: &Steps) {
+    let opening = timeout_at(Instant::now() + OPENING, replies.message()).await;
+    let Ok(Ok(Some(Reply { kind: Some(reply::Kind::Open(open)) }))) = opening else {
+        let _ = steps.send(Err(Status::invalid_argument("no opening message"))).await;
+        return;
+    };
+    match run(ports, &applicant, &open, &mut replies, steps).await {
+        Ok(Some(outcome)) => {
+            let verdict = Verdict {
+                nonce: open.nonce,
+                user: open.user,
+                outcome: outcome.into(),
+                revision: REVISION,
+            };
+            let _ = steps.send(Ok(Step { kind: Some(step::Kind::Verdict(verdict)) })).await;
+        }
+        Ok(None) => {} // the other side went away
+        Err(error) => {
+            let _ = steps.send(Err(undecided(&error))).await;
+        }
+    }
+}
+
+/// Until there is an outcome, or nobody left to tell.
+async fn run(
+    ports: &Ports,
+    applicant: &Applicant,
+    open: &Open,
+    replies: &mut Streaming<Reply>,
+    steps: &Steps,
+) -> Result<Option<v1::Outcome>, Undecided> {
+    if !compatible(REVISION, open.revision) || open.nonce.len() != limit::NONCE {
+        return Err(Undecided::Malformed("a client of another version; finish the upgrade"));
+    }
+    let time = Duration::from_millis(open.timeout_ms.into()).clamp(Duration::from_secs(1), LONGEST);
+    let deadline = Instant::now() + time;
+    let Beginning { login, decision, standing, portfolio } = begin(ports, applicant, open).await?;
+    let subject = login.subject.clone();
+    let mut turn = conversation::begin(login, decision, standing, ports.clock.now());
+    loop {
+        turn = match turn {
+            Turn::Finish(ending) => return Ok(Some(finish(ports, ending, subject))),
+            Turn::Ask(asking, text) => match ask(replies, steps, text, deadline).await? {
+                Heard::Answer(answer) => asking.answer(&answer.text),
+                Heard::Nothing(outcome, reason) => {
+                    record(ports, subject, outcome, reason);
+                    return Ok((outcome == audit::Outcome::Denied).then_some(v1::Outcome::Expired));
+                }
+            },
+            Turn::Check(checking) => {
+                let now = ports.clock.now();
+                let factors = match &portfolio {
+                    // Read again: they may have changed while the person typed.
+                    Some(portfolio) => current(ports, portfolio).await?,
+                    None => None,
+                };
+                let prepared = match &factors {
+                    Some(portfolio) => ports.prepare(portfolio, checking.code(), now)?,
+                    None => Vec::new(),
+                };
+                match checking.against(prepared, now) {
+                    Checked::Malformed(turn) => turn,
+                    Checked::Try(deciding, attempt) => {
+                        let settled = proof::settle(ports.store.as_ref(), attempt).await?;
+                        deciding.settled(settled, now)
+                    }
+                }
+            }
+        };
+    }
+}
+
+/// The account as it is stored now, if it is still the same one.
+async fn current(ports: &Ports, portfolio: &Portfolio) -> Result<Option<Portfolio>, Undecided> {
+    let name = UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
+    let now = ports.store.portfolio(&name).await?;
+    Ok(now.filter(|now| now.account == portfolio.account && now.uid == portfolio.uid))
+}
+
+/// What a login begins with.
+struct Beginning {
+    login: conversation::Login,
+    decision: Decision,
+    standing: Standing,
+    portfolio: Option<Portfolio>,
+}
+
+async fn begin(ports: &Ports, applicant: &Applicant, open: &Open) -> Result<Beginning, Undecided> {
+    let name = UserName::parse(&open.user).map_err(|_| Undecided::Malformed("a user name"))?;
+    let lane = match applicant {
+        Applicant::Host(_) => Lane::Login,
+        Applicant::Own(_) => Lane::Other,
+    };
+    let account = ports.directory.by_name(lane, &name).await?;
+    // On user.sock everybody else's account is that of a stranger, known or not.
+    let account = account.filter(|account| match applicant {
+        Applicant::Host(_) => true,
+        Applicant::Own(owner) => account.uid == owner.uid(),
+    });
+    let stored = match &account {
+        Some(account) => portfolio(ports, account, open).await?,
+        None => None,
+    };
+    let (first_factor, source) = evidence(applicant, open);
+    let decision = match &account {
+        None => policy::stranger(),
+        Some(account) => policy::decide(policy::Facts {
+            service: if matches!(applicant, Applicant::Host(_)) { &open.service } else { "" },
+            enrolled: stored.as_ref().is_some_and(Portfolio::enrolled),
+            directory_failed: account.groups.is_none(),
+        }),
+    };
+    let stored = stored.filter(|portfolio| !portfolio.factors.is_empty());
+    let budgets = vec![match (&stored, first_factor) {
+        (Some(portfolio), FirstFactor::Known) => {
+            Budget { account: Charged::User(portfolio.account), rule: ports.config.limits.user() }
+        }
+        _ => ports.source_budget(source.clone()),
+    }];
+    let standing = ports.store.standing(budgets.clone(), ports.clock.now()).await?;
+    let login = conversation::Login {
+        account: stored.as_ref().map(|portfolio| portfolio.account),
+        key_missing: open.after_key && !(open.publickey && from_sshd(applicant, open)),
+        first_factor,
+        asked_of: asked_of(applicant, account.as_ref(), open),
+        budgets,
+        source,
+        subject: subject(applicant, open),
+    };
+    Ok(Beginning { login, decision, standing, portfolio: stored })
+}
+
+/// What the store has of this account; a record of another uid is somebody else's.
+async fn portfolio(ports: &Ports, account: &Account, open: &Open) -> Result<Option<Portfolio>, Undecided> {
+    let name = UserName::parse(&account.name).map_err(|_| Undecided::Malformed("a user name"))?;
+    let found = ports.store.portfolio(&name).await?;
+    if let Some(portfolio) = &found
+        && portfolio.uid != account.uid
+    {
+        tracing::warn!(user = %name, was = portfolio.uid, is = account.uid, "the uid of an enrolled user changed");
+        let subject = audit::Subject {
+            user: account.name.clone(),
+            service: printable(&open.service, 32),
+            ..audit::Subject::default()
+        };
+        let reason = format!("uid {} was {}", account.uid, portfolio.uid);
+        append(ports, audit::Event::UidChanged, subject, audit::Outcome::Denied, &reason);
+        return Ok(None);
+    }
+    Ok(found)
+}
+
+/// Whether sshd, run as root, says so. PAM_TTY `ssh` is what sshd sets before it authenticates.
+fn from_sshd(applicant: &Applicant, open: &Open) -> bool {
+    matches!(applicant, Applicant::Host(_)) && open.tty == "ssh"
+}
+
+/// What is known of the first factor, and where the login comes from. On `user.sock` these are claims, and not
+/// believed; not even the service, or a new name would buy a new budget.
+fn evidence(applicant: &Applicant, open: &Open) -> (FirstFactor, Source) {
+    match applicant {
+        Applicant::Own(owner) => (FirstFactor::Unknown, Source::local("user.sock", owner.uid())),
+        Applicant::Host(_) => {
+            let known = open.after_first_factor || (open.publickey && from_sshd(applicant, open));
+            let address = ssh_client(&open.ssh_connection).or_else(|| open.rhost.parse().ok());
+            let source = match address {
+                Some(address) => Source::address(address),
+                None => Source::local(&open.service, open.caller_uid),
+            };
+            (if known { FirstFactor::Known } else { FirstFactor::Unknown }, source)
+        }
+    }
+}
+
+/// Whose code it is, where the one who types is somebody else (su).
+fn asked_of(applicant: &Applicant, account: Option<&Account>, open: &Open) -> Option<String> {
+    let own = account.is_some_and(|account| account.uid == open.caller_uid);
+    let elsewhere = matches!(applicant, Applicant::Host(_)) && open.caller_uid != 0 && !own;
+    elsewhere.then(|| printable(&open.user, 64))
+}
+
+fn subject(applicant: &Applicant, open: &Open) -> audit::Subject {
+    let address = ssh_client(&open.ssh_connection).map(|address| address.to_string());
+    audit::Subject {
+        user: printable(&open.user, 64),
+        service: printable(&open.service, 32),
+        rhost: printable(address.as_deref().unwrap_or(&open.rhost), 255),
+        actor: match applicant {
+            Applicant::Host(_) => format!("uid {}", open.caller_uid),
+            Applicant::Own(owner) => owner.actor(),
+        },
+        claimed_by: printable(&open.ruser, 64),
+    }
+}
+
+/// What came back from a prompt.
+enum Heard {
+    Answer(v1::Answer),
+    /// Nobody answered: they went away, or the time is over.
+    Nothing(audit::Outcome, &'static str),
+}
+
+async fn ask(
+    replies: &mut Streaming<Reply>,
+    steps: &Steps,
+    text: String,
+    deadline: Instant,
+) -> Result<Heard, Undecided> {
+    let prompt = Step { kind: Some(step::Kind::Prompt(Prompt { text })) };
+    if steps.send(Ok(prompt)).await.is_err() {
+        return Ok(Heard::Nothing(audit::Outcome::Abandoned, ""));
+    }
+    match timeout_at(deadline, replies.message()).await {
+        Err(_) => Ok(Heard::Nothing(audit::Outcome::Denied, "expired")),
+        Ok(Ok(Some(Reply { kind: Some(reply::Kind::Answer(answer)) }))) => Ok(Heard::Answer(answer)),
+        Ok(Ok(Some(_))) => Err(Undecided::Malformed("a message that has no place here")),
+        Ok(Ok(None) | Err(_)) => Ok(Heard::Nothing(audit::Outcome::Abandoned, "")),
+    }
+}
+
+/// The outcome on the wire. Tries that the store settled are in the trail already.
+fn finish(ports: &Ports, ending: Ending, subject: audit::Subject) -> v1::Outcome {
+    match ending {
+        Ending::Granted(proof::Granted { .. }) => v1::Outcome::Granted,
+        Ending::NotNeeded(policy::Release { .. }) => {
+            if subject.service != policy::PASSWORD_SERVICE {
+                record(ports, subject, audit::Outcome::NotNeeded, "");
+            }
+            v1::Outcome::NotNeeded
+        }
+        Ending::Denied(reason) => {
+            if !matches!(reason, "wrong" | "used" | "throttled") {
+                record(ports, subject, audit::Outcome::Denied, reason);
+            }
+            v1::Outcome::Denied
+        }
+        Ending::Throttled => v1::Outcome::Throttled,
+    }
+}
+
+fn record(ports: &Ports, subject: audit::Subject, outcome: audit::Outcome, reason: &str) {
+    append(ports, audit::Event::Login, subject, outcome, reason);
+}
+
+/// Into the trail, without the login waiting for it.
+fn append(
+    ports: &Ports,
+    event: audit::Event,
+    subject: audit::Subject,
+    outcome: audit::Outcome,
+    reason: &str,
+) {
+    let (time, reason) = (ports.clock.now(), reason.to_owned());
+    let record = audit::Record { time, event, subject, method: "", outcome, reason };
+    let store = Arc::clone(&ports.store);
+    tokio::spawn(async move {
+        if let Err(error) = store.append(record).await {
+            tracing::error!(%error, "an audit record is lost");
+        }
+    });
+}

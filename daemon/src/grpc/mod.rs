@@ -1,0 +1,89 @@
+//! The edge: translate, ask, translate back. One file a service; [`status`] alone chooses gRPC statuses.
+
+mod admin;
+mod answers;
+mod convert;
+mod enrollment;
+mod incoming;
+mod login;
+mod self_service;
+mod status;
+
+use std::sync::Arc;
+
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use twinlock_proto::{
+    limit,
+    v1::{
+        admin_server::AdminServer, login_server::LoginServer, self_service_server::SelfServiceServer,
+    },
+};
+
+use crate::{
+    access::Entrance, accounts::Directory, clock::Clock, config::Config, random::Random, seal::Sealer,
+    store::Store,
+};
+
+/// Everything that a service needs; shared by all of them.
+pub struct Ports {
+    /// What is kept.
+    pub store: Arc<dyn Store>,
+    /// Users and groups.
+    pub directory: Arc<dyn Directory>,
+    /// Secrets at rest.
+    pub sealer: Sealer,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// The configuration in force.
+    pub config: Config,
+    /// What authenticator apps show.
+    pub issuer: String,
+}
+
+/// Serves one socket until `stop`: only the services whose duty it is.
+///
+/// # Errors
+///
+/// When the listener fails for good.
+pub async fn serve(
+    ports: Arc<Ports>,
+    entrance: Entrance,
+    listener: UnixListener,
+    stop: CancellationToken,
+) -> Result<(), tonic::transport::Error> {
+    let streams = match entrance {
+        Entrance::Login => 1, // one connection is one login
+        Entrance::User | Entrance::Admin => 8,
+    };
+    let mut server = Server::builder()
+        .max_concurrent_streams(streams)
+        .http2_max_header_list_size(limit::HEADERS)
+        .http2_max_pending_accept_reset_streams(Some(8))
+        .initial_stream_window_size(limit::MESSAGE as u32)
+        .initial_connection_window_size(2 * limit::MESSAGE as u32);
+    let login = (entrance != Entrance::Admin).then(|| {
+        LoginServer::new(login::Service::new(Arc::clone(&ports), stop.clone()))
+            .max_decoding_message_size(limit::MESSAGE)
+            .max_encoding_message_size(limit::MESSAGE)
+    });
+    let own = (entrance == Entrance::User).then(|| {
+        SelfServiceServer::new(self_service::Service::new(Arc::clone(&ports)))
+            .max_decoding_message_size(limit::MESSAGE)
+            .max_encoding_message_size(limit::MESSAGE)
+    });
+    let admin = (entrance == Entrance::Admin).then(|| {
+        AdminServer::new(admin::Service::new(Arc::clone(&ports), stop.clone()))
+            .max_decoding_message_size(limit::MESSAGE)
+            .max_encoding_message_size(limit::MESSAGE)
+    });
+    server
+        .add_optional_service(login)
+        .add_optional_service(own)
+        .add_optional_service(admin)
+        .serve_with_incoming_shutdown(incoming::accept(listener, entrance), stop.cancelled_owned())
+        .await
+}

@@ -1,0 +1,222 @@
+//! Secrets at rest: XChaCha20-Poly1305 under a data key, which is itself wrapped by the sealing key that the
+//! store never holds. Each secret is bound to its user, factor, kind and key version, so that rows cannot be
+//! swapped.
+
+mod keysource;
+
+use std::fmt;
+
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    names::{FactorId, UserName},
+    random::{self, NoRandomness, Random},
+    secret::Secret,
+    store::{Sealed, WrappedKey},
+};
+
+pub use keysource::{KeySource, KeySourceError};
+
+/// Length of a key, in bytes.
+pub const KEY: usize = 32;
+const NONCE: usize = 24;
+
+/// Why a secret could not be sealed or opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealError {
+    /// It was changed, belongs to something else, or was sealed with another key.
+    Refused,
+    /// It names a data key that is not in the keyring.
+    UnknownKey(u32),
+    /// There were no random bytes for a nonce.
+    NoRandomness,
+}
+
+impl fmt::Display for SealError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => f.write_str("a sealed secret was changed, moved, or sealed with another key"),
+            Self::UnknownKey(version) => write!(f, "there is no data key {version} in the keyring"),
+            Self::NoRandomness => f.write_str("the system gave no random bytes"),
+        }
+    }
+}
+
+impl std::error::Error for SealError {}
+
+impl From<NoRandomness> for SealError {
+    fn from(_: NoRandomness) -> Self {
+        Self::NoRandomness
+    }
+}
+
+/// What a secret is bound to.
+#[derive(Debug, Clone, Copy)]
+pub struct Binding<'a> {
+    /// Canonical name of the user.
+    pub user: &'a UserName,
+    /// uid of the user.
+    pub uid: u32,
+    /// The factor.
+    pub factor: &'a FactorId,
+    /// The kind of factor.
+    pub kind: &'a str,
+}
+
+impl Binding<'_> {
+    /// The associated data: every part with its length before it, so that no two bindings read the same.
+    fn associated(&self, key_version: u32) -> Vec<u8> {
+        let mut data = b"twinlock factor v1".to_vec();
+        let (uid, version) = (self.uid.to_be_bytes(), key_version.to_be_bytes());
+        let parts = [self.user.as_str().as_bytes(), &uid, self.factor.0.as_bytes(), self.kind.as_bytes(), &version];
+        for part in parts {
+            data.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            data.extend_from_slice(part);
+        }
+        data
+    }
+}
+
+/// The data keys, unwrapped.
+pub struct Sealer {
+    keys: Vec<(u32, XChaCha20Poly1305)>,
+}
+
+impl Sealer {
+    /// Unwraps the keyring with the sealing key.
+    ///
+    /// # Errors
+    ///
+    /// When the sealing key is not the one that wrapped it.
+    pub fn unwrap(sealing_key: &Secret<[u8; KEY]>, ring: &[WrappedKey]) -> Result<Self, SealError> {
+        let wrapping = XChaCha20Poly1305::new(sealing_key.expose().into());
+        let keys = ring.iter().map(|entry| {
+            let data_key = Zeroizing::new(open(&wrapping, &entry.wrapped, &ring_label(entry.version))?);
+            let cipher = XChaCha20Poly1305::new_from_slice(&data_key).map_err(|_| SealError::Refused)?;
+            Ok((entry.version, cipher))
+        });
+        Ok(Self { keys: keys.collect::<Result<_, SealError>>()? })
+    }
+
+    /// Makes the first data key, wrapped for the keyring.
+    ///
+    /// # Errors
+    ///
+    /// When there is no randomness.
+    pub fn first_key(sealing_key: &Secret<[u8; KEY]>, random: &dyn Random) -> Result<WrappedKey, SealError> {
+        let version = 1;
+        let data_key = Zeroizing::new(random::bytes(random, KEY)?);
+        let wrapping = XChaCha20Poly1305::new(sealing_key.expose().into());
+        Ok(WrappedKey { version, wrapped: seal(&wrapping, &data_key, &ring_label(version), random)? })
+    }
+
+    /// Seals a secret with the newest data key.
+    ///
+    /// # Errors
+    ///
+    /// See [`SealError`].
+    pub fn seal(
+        &self,
+        secret: &Secret<Vec<u8>>,
+        binding: Binding<'_>,
+        random: &dyn Random,
+    ) -> Result<Sealed, SealError> {
+        let (key_version, cipher) = self.keys.last().ok_or(SealError::UnknownKey(0))?;
+        let bytes = seal(cipher, secret.expose(), &binding.associated(*key_version), random)?;
+        Ok(Sealed { key_version: *key_version, bytes })
+    }
+
+    /// Opens a secret, for one use.
+    ///
+    /// # Errors
+    ///
+    /// See [`SealError`].
+    pub fn open(&self, sealed: &Sealed, binding: Binding<'_>) -> Result<Secret<Vec<u8>>, SealError> {
+        let Sealed { key_version, bytes } = sealed;
+        let (_, cipher) = self
+            .keys
+            .iter()
+            .find(|(version, _)| version == key_version)
+            .ok_or(SealError::UnknownKey(*key_version))?;
+        open(cipher, bytes, &binding.associated(*key_version)).map(Secret::new)
+    }
+}
+
+fn ring_label(version: u32) -> Vec<u8> {
+    [&b"twinlock keyring v1"[..], &version.to_be_bytes()].concat()
+}
+
+/// Nonce, then ciphertext and tag.
+fn seal(
+    cipher: &XChaCha20Poly1305,
+    plain: &[u8],
+    associated: &[u8],
+    random: &dyn Random,
+) -> Result<Vec<u8>, SealError> {
+    let mut nonce = [0; NONCE];
+    random.fill(&mut nonce)?;
+    let payload = Payload { msg: plain, aad: associated };
+    let sealed = cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| SealError::Refused)?;
+    Ok([&nonce[..], &sealed].concat())
+}
+
+fn open(cipher: &XChaCha20Poly1305, bytes: &[u8], associated: &[u8]) -> Result<Vec<u8>, SealError> {
+    let (nonce, sealed) = bytes.split_first_chunk::<NONCE>().ok_or(SealError::Refused)?;
+    cipher
+        .decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: associated })
+        .map_err(|_| SealError::Refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::SystemRandom;
+
+    fn sealer() -> Sealer {
+        let key = Secret::new([7; KEY]);
+        Sealer::unwrap(&key, &[Sealer::first_key(&key, &SystemRandom).unwrap()]).unwrap()
+    }
+
+    #[test]
+    fn a_secret_opens_only_where_it_was_sealed() {
+        let (alice, bob) = (UserName::parse("alice").unwrap(), UserName::parse("bob").unwrap());
+        let (one, two) = (FactorId("one".into()), FactorId("two".into()));
+        let at = Binding { user: &alice, uid: 1000, factor: &one, kind: "totp" };
+        let sealer = sealer();
+        let sealed = sealer.seal(&Secret::new(b"key".to_vec()), at, &SystemRandom).unwrap();
+        assert_eq!(sealer.open(&sealed, at).unwrap().expose(), b"key");
+        for elsewhere in [
+            Binding { user: &bob, ..at },
+            Binding { uid: 1001, ..at },
+            Binding { factor: &two, ..at },
+            Binding { kind: "hotp", ..at },
+        ] {
+            assert_eq!(sealer.open(&sealed, elsewhere).err(), Some(SealError::Refused));
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_refused() {
+        let (alice, one) = (UserName::parse("alice").unwrap(), FactorId("one".into()));
+        let at = Binding { user: &alice, uid: 1000, factor: &one, kind: "totp" };
+        let sealer = sealer();
+        let sealed = sealer.seal(&Secret::new(b"key".to_vec()), at, &SystemRandom).unwrap();
+        for bit in 0..sealed.bytes.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped.bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(sealer.open(&flipped, at).is_err(), "bit {bit}");
+        }
+        assert!(sealer.open(&Sealed { key_version: 1, bytes: vec![] }, at).is_err());
+        assert_eq!(sealer.open(&Sealed { key_version: 2, ..sealed }, at).err(), Some(SealError::UnknownKey(2)));
+    }
+
+    #[test]
+    fn another_sealing_key_unwraps_nothing() {
+        let ring = [Sealer::first_key(&Secret::new([7; KEY]), &SystemRandom).unwrap()];
+        assert_eq!(Sealer::unwrap(&Secret::new([8; KEY]), &ring).err(), Some(SealError::Refused));
+    }
+}

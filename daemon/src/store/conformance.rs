@@ -1,0 +1,291 @@
+//! What every backend must do. Run on each of them.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{sqlite::Sqlite, *};
+use crate::{
+    audit::{Event, Outcome, Record, Subject},
+    engine::{
+        proof::{Attempt, Candidate, Ruling},
+        throttle::{Account, Backoff, MEMORY, Rule, Window},
+    },
+    factor::totp::Algorithm,
+};
+
+const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+const RULE: Rule = Rule {
+    backoff: Some(Backoff {
+        free: 4,
+        first: Duration::from_secs(30),
+        longest: Duration::from_secs(3600),
+        stop: 100,
+    }),
+    window: Some(Window { failures: 100, within: MEMORY }),
+};
+
+struct World {
+    store: Arc<dyn Store>,
+    folder: tempfile::TempDir,
+}
+
+async fn world() -> World {
+    let folder = tempfile::tempdir().unwrap(); // 0700 by contract of tempfile
+    let store = Sqlite::open(folder.path()).unwrap();
+    store.add_key(WrappedKey { version: 1, wrapped: vec![1] }, NOW).await.unwrap();
+    World { store: Arc::new(store), folder }
+}
+
+impl World {
+    async fn reopened(self) -> Self {
+        let Self { store, folder } = self;
+        drop(store);
+        Self { store: Arc::new(Sqlite::open(folder.path()).unwrap()), folder }
+    }
+}
+
+fn record(event: Event, user: &str) -> Record {
+    let subject = Subject { user: user.into(), ..Subject::default() };
+    Record { time: NOW, event, subject, method: "totp", outcome: Outcome::Granted, reason: String::new() }
+}
+
+fn factor(user: &str, uid: u32, label: &str, proof: Proof) -> NewFactor {
+    NewFactor {
+        id: FactorId(format!("{user}{uid}{label}")),
+        user: UserName::parse(user).unwrap(),
+        uid,
+        label: label.into(),
+        parameters: Parameters { algorithm: Algorithm::Sha1, digits: 6, period: 30 },
+        sealed: Sealed { key_version: 1, bytes: vec![1, 2, 3] },
+        proof,
+        now: NOW,
+    }
+}
+
+fn at(step: i64) -> Match {
+    Match { step, drift: Drift::default() }
+}
+
+/// An enrolled user.
+async fn enroll(store: &dyn Store, user: &str) -> Portfolio {
+    let new = factor(user, 1000, "app", Proof::Password(at(10)));
+    assert_eq!(store.add_factor(new, record(Event::Enroll, user)).await.unwrap(), Added::Stored);
+    store.portfolio(&UserName::parse(user).unwrap()).await.unwrap().unwrap()
+}
+
+fn attempt(portfolio: &Portfolio, step: Option<i64>, source: &str) -> Attempt {
+    let factor = portfolio.factors[0].id.clone();
+    Attempt {
+        account: Some(portfolio.account),
+        candidates: step.map(|step| Candidate { factor, matched: at(step) }).into_iter().collect(),
+        budgets: vec![Budget { account: Account::User(portfolio.account), rule: RULE }],
+        source: Source::local(source, 0),
+        now: NOW,
+        event: Event::Login,
+        subject: Subject { user: portfolio.name.clone(), ..Subject::default() },
+    }
+}
+
+#[tokio::test]
+async fn a_step_is_accepted_once_and_no_older_one_after_it() {
+    let world = world().await;
+    let alice = enroll(&*world.store, "alice").await;
+    let accepted = Ruling::Accepted(alice.factors[0].id.clone());
+    for (step, expected) in [
+        (10, Ruling::Used), // the code that confirmed the factor
+        (12, accepted.clone()),
+        (12, Ruling::Used),
+        (11, Ruling::Used),
+        (13, accepted),
+    ] {
+        assert_eq!(world.store.settle(attempt(&alice, Some(step), "sshd")).await.unwrap(), expected, "{step}");
+    }
+    let world = world.reopened().await;
+    assert_eq!(world.store.settle(attempt(&alice, Some(13), "sshd")).await.unwrap(), Ruling::Used);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_code_in_many_hands_is_accepted_exactly_once() {
+    let world = world().await;
+    let alice = enroll(&*world.store, "alice").await;
+    for step in 100..110 {
+        let tasks: Vec<_> = (0..32)
+            .map(|_| {
+                let (store, attempt) = (Arc::clone(&world.store), attempt(&alice, Some(step), "sshd"));
+                tokio::spawn(async move { store.settle(attempt).await.unwrap() })
+            })
+            .collect();
+        let mut accepted = 0;
+        for task in tasks {
+            accepted += u32::from(matches!(task.await.unwrap(), Ruling::Accepted(_)));
+        }
+        assert_eq!(accepted, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn parallel_wrong_codes_evaluate_no_more_than_the_budget() {
+    let world = world().await;
+    let alice = enroll(&*world.store, "alice").await;
+    let tasks: Vec<_> = (0..200)
+        .map(|_| {
+            let (store, attempt) = (Arc::clone(&world.store), attempt(&alice, None, "sshd"));
+            tokio::spawn(async move { store.settle(attempt).await.unwrap() })
+        })
+        .collect();
+    let mut wrong = 0;
+    for task in tasks {
+        wrong += u32::from(task.await.unwrap() == Ruling::Wrong);
+    }
+    assert_eq!(wrong, 5, "four free ones, and the fifth that starts the delay");
+    let portfolio = world.store.portfolio(&UserName::parse("alice").unwrap()).await.unwrap().unwrap();
+    assert_eq!(portfolio.failures, 5);
+}
+
+#[tokio::test]
+async fn a_throttled_user_is_refused_even_with_a_right_code_and_after_a_restart() {
+    let mut world = world().await;
+    let alice = enroll(&*world.store, "alice").await;
+    for _ in 0..5 {
+        assert_eq!(world.store.settle(attempt(&alice, None, "sshd")).await.unwrap(), Ruling::Wrong);
+    }
+    let until = Standing::Until(NOW.after(Duration::from_secs(30)));
+    for _ in 0..2 {
+        let ruling = world.store.settle(attempt(&alice, Some(20), "sudo")).await.unwrap();
+        assert_eq!(ruling, Ruling::Refused(until));
+        world = world.reopened().await;
+    }
+    let later = Attempt { now: NOW.after(Duration::from_secs(31)), ..attempt(&alice, Some(20), "sshd") };
+    assert!(matches!(world.store.settle(later).await.unwrap(), Ruling::Accepted(_)));
+}
+
+#[tokio::test]
+async fn a_success_forgives_only_its_own_source() {
+    let world = world().await;
+    let alice = enroll(&*world.store, "alice").await;
+    for source in ["sshd", "sshd", "sudo"] {
+        world.store.settle(attempt(&alice, None, source)).await.unwrap();
+    }
+    world.store.settle(attempt(&alice, Some(20), "sshd")).await.unwrap();
+    let portfolio = world.store.portfolio(&UserName::parse("alice").unwrap()).await.unwrap().unwrap();
+    assert_eq!(portfolio.failures, 1, "the one from sudo");
+}
+
+#[tokio::test]
+async fn a_used_code_is_not_charged() {
+    let world = world().await;
+    let alice = enroll(&*world.store, "alice").await;
+    for _ in 0..10 {
+        assert_eq!(world.store.settle(attempt(&alice, Some(10), "sshd")).await.unwrap(), Ruling::Used);
+    }
+    let portfolio = world.store.portfolio(&UserName::parse("alice").unwrap()).await.unwrap().unwrap();
+    assert_eq!(portfolio.failures, 0);
+}
+
+#[tokio::test]
+async fn unlock_and_reset_forget_failures() {
+    let world = world().await;
+    let alice = enroll(&*world.store, "alice").await;
+    let name = UserName::parse("alice").unwrap();
+    for _ in 0..5 {
+        world.store.settle(attempt(&alice, None, "sshd")).await.unwrap();
+    }
+    assert_eq!(world.store.unlock(&name, record(Event::Unlock, "alice")).await.unwrap(), 5);
+    let budgets = attempt(&alice, None, "sshd").budgets;
+    assert_eq!(world.store.standing(budgets, NOW).await.unwrap(), Standing::Open);
+    assert_eq!(world.store.reset(&name, record(Event::Reset, "alice")).await.unwrap(), 1);
+    assert!(world.store.portfolio(&name).await.unwrap().unwrap().factors.is_empty());
+    assert_eq!(world.store.settle(attempt(&alice, Some(99), "sshd")).await.unwrap(), Ruling::Used, "it is gone");
+}
+
+#[tokio::test]
+async fn a_password_is_enough_for_the_first_factor_only() {
+    let world = world().await;
+    enroll(&*world.store, "alice").await;
+    let add = |label: &'static str, proof| {
+        let (store, new) = (Arc::clone(&world.store), factor("alice", 1000, label, proof));
+        async move { store.add_factor(new, record(Event::Enroll, "alice")).await.unwrap() }
+    };
+    assert_eq!(add("second", Proof::Password(at(20))).await, Added::NotFirst);
+    assert_eq!(add("app", Proof::Code(at(20))).await, Added::LabelTaken);
+    assert_eq!(add("second", Proof::Code(at(20))).await, Added::Stored);
+    assert_eq!(add("third", Proof::Administrator { active: false }).await, Added::Stored);
+    assert_eq!(add("fourth", Proof::Administrator { active: true }).await, Added::Stored);
+    assert_eq!(add("fifth", Proof::Administrator { active: true }).await, Added::TooMany);
+}
+
+#[tokio::test]
+async fn another_uid_of_the_same_name_inherits_nothing() {
+    let world = world().await;
+    let old = enroll(&*world.store, "alice").await;
+    let new = factor("alice", 2000, "app", Proof::Password(at(5)));
+    assert_eq!(world.store.add_factor(new, record(Event::Enroll, "alice")).await.unwrap(), Added::Stored);
+    let portfolio = world.store.portfolio(&UserName::parse("alice").unwrap()).await.unwrap().unwrap();
+    assert_eq!((portfolio.uid, portfolio.factors.len()), (2000, 1));
+    assert_ne!(portfolio.factors[0].id, old.factors[0].id);
+}
+
+#[tokio::test]
+async fn a_password_try_is_charged_before_it_is_made() {
+    let world = world().await;
+    let budget = Budget { account: Account::Password(1000), rule: RULE };
+    let mut taken = Vec::new();
+    for _ in 0..20 {
+        if let Charge::Taken(id) =
+            world.store.charge(budget.clone(), Source::local("x", 1000), NOW).await.unwrap()
+        {
+            taken.push(id);
+        }
+    }
+    assert_eq!(taken.len(), 5);
+    world.store.refund(taken[0]).await.unwrap();
+    assert_eq!(world.store.standing(vec![budget], NOW).await.unwrap(), Standing::Open);
+}
+
+#[tokio::test]
+async fn names_are_data() {
+    let world = world().await;
+    for name in ["../../etc/x", "a'; DROP TABLE account; --", "-rf", "root\n", "%s%n", ".", "ａlice"] {
+        enroll(&*world.store, name).await;
+    }
+    assert_eq!(world.store.portfolios().await.unwrap().len(), 7);
+    assert!(world.store.portfolio(&UserName::parse("Alice").unwrap()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn the_trail_keeps_every_decision_in_order() {
+    let world = world().await;
+    let alice = enroll(&*world.store, "alice").await;
+    world.store.settle(attempt(&alice, None, "sshd")).await.unwrap();
+    world.store.settle(attempt(&alice, Some(20), "sshd")).await.unwrap();
+    let entries = world.store.trail(audit::Filter::default(), 100).await.unwrap();
+    let told: Vec<_> = entries.iter().map(|e| (e.event.as_str(), e.outcome.as_str(), e.reason.as_str())).collect();
+    let factor = alice.factors[0].id.0.as_str();
+    assert_eq!(told, [("enroll", "granted", ""), ("login", "denied", "wrong"), ("login", "granted", factor)]);
+    let filter = audit::Filter { behind: entries[1].number, ..audit::Filter::default() };
+    assert_eq!(world.store.trail(filter, 100).await.unwrap().len(), 1);
+    let filter = audit::Filter { user: Some("bob".into()), ..audit::Filter::default() };
+    assert!(world.store.trail(filter, 100).await.unwrap().is_empty());
+}
+
+#[test]
+fn loose_modes_are_refused_with_the_remedy() {
+    use std::{fs, os::unix::fs::PermissionsExt};
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    drop(Sqlite::open(folder.path()).unwrap());
+    mode(&folder.path().join("twinlock.db"), 0o644);
+    let error = Sqlite::open(folder.path()).err().unwrap().to_string();
+    assert!(error.contains("0644") && error.contains("chmod 0600"), "{error}");
+    mode(&folder.path().join("twinlock.db"), 0o600);
+    mode(folder.path(), 0o755);
+    let error = Sqlite::open(folder.path()).err().unwrap().to_string();
+    assert!(error.contains("0755") && error.contains("chmod 0700"), "{error}");
+}
+
+#[test]
+fn a_second_daemon_on_the_same_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = Sqlite::open(folder.path()).unwrap();
+    let error = Sqlite::open(folder.path()).err().unwrap().to_string();
+    assert!(error.contains("another twinlockd"), "{error}");
+}

@@ -1,0 +1,204 @@
+//! What is kept, and the promises about it. Verbs of the domain, each atomic; no transaction leaves this
+//! module. A backend is another folder beside `sqlite` that passes `conformance`.
+
+pub mod sqlite;
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::{
+    audit,
+    clock::Timestamp,
+    engine::{
+        proof::Ledger,
+        throttle::{Budget, Standing},
+    },
+    factor::totp::{Drift, Match, Parameters},
+    names::{AccountId, FactorId, Source, UserName},
+};
+
+/// Why a verb could not be carried out. Nothing of it happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreError {
+    /// The store could not be read or written now (full, locked, failing disk).
+    Unavailable(String),
+    /// What is stored cannot be right.
+    Corrupt(String),
+    /// The daemon is stopping.
+    Stopped,
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(what) => write!(f, "the store is not available: {what}"),
+            Self::Corrupt(what) => write!(f, "the store is damaged: {what}"),
+            Self::Stopped => f.write_str("the store is closed"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// An account and everything that belongs to it. The record belongs to a name *and* a uid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Portfolio {
+    /// Number in the store.
+    pub account: AccountId,
+    /// The name that NSS gave when the first factor was enrolled.
+    pub name: String,
+    /// The uid it had then.
+    pub uid: u32,
+    /// In order of their making.
+    pub factors: Vec<FactorRecord>,
+    /// Failures since the last success.
+    pub failures: u32,
+}
+
+impl Portfolio {
+    /// Whether a factor counts.
+    #[must_use]
+    pub fn enrolled(&self) -> bool {
+        self.factors.iter().any(|factor| factor.active)
+    }
+}
+
+/// A factor as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FactorRecord {
+    /// Identifier.
+    pub id: FactorId,
+    /// What the user calls it.
+    pub label: String,
+    /// It counts; a provisioned one waits for its first code.
+    pub active: bool,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When its last code was accepted.
+    pub last_used: Option<Timestamp>,
+    /// What its codes are computed with.
+    pub parameters: Parameters,
+    /// What was learned of its clock.
+    pub drift: Drift,
+    /// The key, sealed.
+    pub sealed: Sealed,
+}
+
+/// A secret at rest; only [`crate::seal`] makes and opens it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Version of the data key.
+    pub key_version: u32,
+    /// Nonce and ciphertext.
+    pub bytes: Vec<u8>,
+}
+
+/// A factor to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewFactor {
+    /// Identifier, random.
+    pub id: FactorId,
+    /// The account's canonical name.
+    pub user: UserName,
+    /// The account's uid.
+    pub uid: u32,
+    /// Unique for the user.
+    pub label: String,
+    /// What its codes are computed with.
+    pub parameters: Parameters,
+    /// The key, sealed for this user and factor.
+    pub sealed: Sealed,
+    /// Who vouches for it.
+    pub proof: Proof,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// Who vouches for a new factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// The login password and a code of the new factor, whose step is thereby spent: for a first factor only.
+    Password(Match),
+    /// A code of another factor, then one of the new.
+    Code(Match),
+    /// An administrator; it counts at once, or from its first code on.
+    Administrator {
+        /// At once.
+        active: bool,
+    },
+}
+
+/// What came of adding a factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It is stored.
+    Stored,
+    /// Meanwhile there is a factor, so a password is not enough.
+    NotFirst,
+    /// The user has as many as they may have.
+    TooMany,
+    /// The user has a factor with that label.
+    LabelTaken,
+}
+
+/// What came of charging a try before it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charge {
+    /// Charged; the number is for [`Store::refund`].
+    Taken(i64),
+    /// The budget is spent.
+    Refused(Standing),
+}
+
+/// A data key, wrapped by the sealing key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrappedKey {
+    /// Version, growing.
+    pub version: u32,
+    /// Nonce and ciphertext.
+    pub wrapped: Vec<u8>,
+}
+
+/// The store.
+#[async_trait]
+pub trait Store: Ledger<Error = StoreError> {
+    /// The account of this name, whatever its uid.
+    async fn portfolio(&self, user: &UserName) -> Result<Option<Portfolio>, StoreError>;
+
+    /// All accounts, by name.
+    async fn portfolios(&self) -> Result<Vec<Portfolio>, StoreError>;
+
+    /// The strictest standing of these budgets.
+    async fn standing(&self, budgets: Vec<Budget>, now: Timestamp) -> Result<Standing, StoreError>;
+
+    /// Charges a try before it is made.
+    async fn charge(&self, budget: Budget, source: Source, now: Timestamp) -> Result<Charge, StoreError>;
+
+    /// Takes a charge back: the try was right.
+    async fn refund(&self, charge: i64) -> Result<(), StoreError>;
+
+    /// Stores a factor, and its account if there is none. An account whose uid is another loses what it had.
+    async fn add_factor(&self, factor: NewFactor, record: audit::Record) -> Result<Added, StoreError>;
+
+    /// Removes all factors of a user and forgets their failures; says how many factors there were.
+    async fn reset(&self, user: &UserName, record: audit::Record) -> Result<u32, StoreError>;
+
+    /// Forgets the failures that throttle a user (and the confirmations of their password); says how many.
+    async fn unlock(&self, user: &UserName, record: audit::Record) -> Result<u32, StoreError>;
+
+    /// Adds to the trail.
+    async fn append(&self, record: audit::Record) -> Result<(), StoreError>;
+
+    /// Reads the trail, oldest first, at most `limit` entries.
+    async fn trail(&self, filter: audit::Filter, limit: u32) -> Result<Vec<audit::Entry>, StoreError>;
+
+    /// The wrapped data keys, oldest first.
+    async fn keyring(&self) -> Result<Vec<WrappedKey>, StoreError>;
+
+    /// Adds a wrapped data key.
+    async fn add_key(&self, key: WrappedKey, now: Timestamp) -> Result<(), StoreError>;
+}
+
+#[cfg(test)]
+mod conformance;

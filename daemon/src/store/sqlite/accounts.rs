@@ -1,0 +1,193 @@
+//! Accounts, their factors, and the keys that seal them.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{attempts, trail, unavailable};
+use crate::{
+    audit,
+    clock::Timestamp,
+    engine::enrollment::MOST_FACTORS,
+    factor::totp::{Algorithm, Drift, Parameters},
+    names::{AccountId, FactorId, UserName},
+    store::{Added, FactorRecord, NewFactor, Portfolio, Proof, Sealed, StoreError, WrappedKey},
+};
+
+type AccountRow = (i64, String, u32);
+
+fn account_row(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+pub(super) fn portfolio(connection: &Connection, user: &UserName) -> Result<Option<Portfolio>, StoreError> {
+    let found = connection
+        .prepare_cached("SELECT id, name, uid FROM account WHERE name = ?1")
+        .and_then(|mut statement| statement.query_row([user.as_str()], account_row).optional())
+        .map_err(unavailable)?;
+    found.map(|account| complete(connection, account)).transpose()
+}
+
+pub(super) fn portfolios(connection: &Connection) -> Result<Vec<Portfolio>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT id, name, uid FROM account ORDER BY name").map_err(unavailable)?;
+    let accounts: Vec<AccountRow> = statement
+        .query_map([], account_row)
+        .and_then(Iterator::collect)
+        .map_err(unavailable)?;
+    accounts.into_iter().map(|account| complete(connection, account)).collect()
+}
+
+fn complete(connection: &Connection, (id, name, uid): AccountRow) -> Result<Portfolio, StoreError> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT id, label, algorithm, digits, period, sealed, key_version, active, drift, last_offset, created,
+                    last_used
+             FROM factor WHERE account = ?1 ORDER BY created, id",
+        )
+        .map_err(unavailable)?;
+    let factors = statement
+        .query_map([id], |row| Ok(factor(row)))
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(unavailable)?;
+    let factors = factors.into_iter().collect::<Result<_, _>>()?;
+    let account = AccountId(id);
+    Ok(Portfolio { account, name, uid, factors, failures: attempts::uncleared(connection, account)? })
+}
+
+fn factor(row: &Row<'_>) -> Result<FactorRecord, StoreError> {
+    let algorithm: String = row.get(2).map_err(unavailable)?;
+    let read = || -> rusqlite::Result<FactorRecord> {
+        Ok(FactorRecord {
+            id: FactorId(row.get(0)?),
+            label: row.get(1)?,
+            parameters: Parameters { algorithm: Algorithm::Sha1, digits: row.get(3)?, period: row.get(4)? },
+            sealed: Sealed { bytes: row.get(5)?, key_version: row.get(6)? },
+            active: row.get(7)?,
+            drift: Drift { steps: row.get(8)?, last_offset: row.get(9)? },
+            created: Timestamp(row.get(10)?),
+            last_used: row.get::<_, Option<i64>>(11)?.map(Timestamp),
+        })
+    };
+    let mut record = read().map_err(unavailable)?;
+    record.parameters.algorithm = algorithm_named(&algorithm)?;
+    let Parameters { digits, period, .. } = record.parameters;
+    if !(6..=8).contains(&digits) || !(15..=60).contains(&period) {
+        return Err(StoreError::Corrupt(format!("factor {} has impossible parameters", record.id.0)));
+    }
+    Ok(record)
+}
+
+const fn algorithm_name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Sha1 => "SHA1",
+        Algorithm::Sha256 => "SHA256",
+        Algorithm::Sha512 => "SHA512",
+    }
+}
+
+fn algorithm_named(name: &str) -> Result<Algorithm, StoreError> {
+    [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512]
+        .into_iter()
+        .find(|algorithm| algorithm_name(*algorithm) == name)
+        .ok_or_else(|| StoreError::Corrupt("a factor has an unknown algorithm".to_owned()))
+}
+
+/// See [`crate::store::Store::add_factor`].
+pub(super) fn add_factor(
+    connection: &Connection,
+    new: &NewFactor,
+    record: &audit::Record,
+) -> Result<Added, StoreError> {
+    let account = account_for(connection, new)?;
+    let existing = portfolio(connection, &new.user)?.map(|portfolio| portfolio.factors).unwrap_or_default();
+    let (active, matched) = match new.proof {
+        Proof::Password(_) if !existing.is_empty() => return Ok(Added::NotFirst),
+        Proof::Password(matched) | Proof::Code(matched) => (true, Some(matched)),
+        Proof::Administrator { active } => (active, None),
+    };
+    if existing.len() >= MOST_FACTORS {
+        return Ok(Added::TooMany);
+    }
+    if existing.iter().any(|factor| factor.label == new.label) {
+        return Ok(Added::LabelTaken);
+    }
+    let Parameters { algorithm, digits, period } = new.parameters;
+    connection
+        .execute(
+            "INSERT INTO factor (id, account, kind, label, algorithm, digits, period, sealed, key_version, active,
+                                 last_step, drift, last_offset, created, last_used)
+             VALUES (?1, ?2, 'totp', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            params![
+                new.id.0,
+                account.0,
+                new.label,
+                algorithm_name(algorithm),
+                digits,
+                period,
+                new.sealed.bytes,
+                new.sealed.key_version,
+                active,
+                matched.map(|m| m.step), // the code that confirmed it is spent
+                matched.map_or(0, |m| m.drift.steps),
+                matched.map_or(0, |m| m.drift.last_offset),
+                new.now.0,
+                matched.map(|_| new.now.0),
+            ],
+        )
+        .map_err(unavailable)?;
+    trail::append(connection, record)?;
+    Ok(Added::Stored)
+}
+
+/// The account to add to. One of the same name with another uid is somebody else's: it loses what it had.
+fn account_for(connection: &Connection, new: &NewFactor) -> Result<AccountId, StoreError> {
+    if let Some(existing) = portfolio(connection, &new.user)? {
+        if existing.uid == new.uid {
+            return Ok(existing.account);
+        }
+        attempts::forget(connection, existing.account, existing.uid)?;
+        connection.execute("DELETE FROM account WHERE id = ?1", [existing.account.0]).map_err(unavailable)?;
+    }
+    connection
+        .prepare_cached("INSERT INTO account (name, uid, created) VALUES (?1, ?2, ?3)")
+        .and_then(|mut statement| statement.insert(params![new.user.as_str(), new.uid, new.now.0]))
+        .map(AccountId)
+        .map_err(unavailable)
+}
+
+/// See [`crate::store::Store::reset`].
+pub(super) fn reset(
+    connection: &Connection,
+    user: &UserName,
+    record: &audit::Record,
+) -> Result<u32, StoreError> {
+    let mut removed = 0;
+    if let Some(portfolio) = portfolio(connection, user)? {
+        attempts::forget(connection, portfolio.account, portfolio.uid)?;
+        let deleted = connection
+            .execute("DELETE FROM factor WHERE account = ?1", [portfolio.account.0])
+            .map_err(unavailable)?;
+        removed = u32::try_from(deleted).unwrap_or(u32::MAX);
+    }
+    trail::append(connection, record)?;
+    Ok(removed)
+}
+
+pub(super) fn keyring(connection: &Connection) -> Result<Vec<WrappedKey>, StoreError> {
+    let mut statement = connection
+        .prepare("SELECT version, wrapped FROM keyring ORDER BY version")
+        .map_err(unavailable)?;
+    statement
+        .query_map([], |row| Ok(WrappedKey { version: row.get(0)?, wrapped: row.get(1)? }))
+        .and_then(Iterator::collect)
+        .map_err(unavailable)
+}
+
+pub(super) fn add_key(connection: &Connection, key: &WrappedKey, now: Timestamp) -> Result<(), StoreError> {
+    connection
+        .execute(
+            "INSERT INTO keyring (version, wrapped, created) VALUES (?1, ?2, ?3)",
+            params![key.version, key.wrapped, now.0],
+        )
+        .map(drop)
+        .map_err(unavailable)
+}

@@ -1,0 +1,207 @@
+//! Tries, and what they cost.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{trail, unavailable};
+use crate::{
+    audit::{self, Outcome},
+    clock::Timestamp,
+    engine::{
+        proof::{Attempt, Candidate, Ruling},
+        throttle::{self, Account, Budget, Failure, Standing},
+    },
+    names::{AccountId, Source, UserName},
+    store::{Charge, StoreError},
+};
+
+/// See [`crate::engine::proof::Ledger::settle`].
+pub(super) fn settle(connection: &Connection, attempt: &Attempt) -> Result<Ruling, StoreError> {
+    let ruling = decide(connection, attempt)?;
+    let (outcome, method, reason) = match &ruling {
+        Ruling::Accepted(factor) => (Outcome::Granted, "totp", factor.0.as_str()),
+        Ruling::Used => (Outcome::Denied, "totp", "used"),
+        Ruling::Wrong => (Outcome::Denied, "", "wrong"),
+        Ruling::Refused(_) => (Outcome::Denied, "", "throttled"),
+    };
+    let record = audit::Record {
+        time: attempt.now,
+        event: attempt.event,
+        subject: attempt.subject.clone(),
+        method,
+        outcome,
+        reason: reason.to_owned(),
+    };
+    trail::append(connection, &record)?;
+    Ok(ruling)
+}
+
+fn decide(connection: &Connection, attempt: &Attempt) -> Result<Ruling, StoreError> {
+    let standing = standing(connection, &attempt.budgets, attempt.now)?;
+    if standing != Standing::Open {
+        return Ok(Ruling::Refused(standing));
+    }
+    if let Some(account) = attempt.account {
+        for candidate in &attempt.candidates {
+            if spend(connection, account, candidate, attempt.now)? {
+                forgive(connection, account, &attempt.source)?;
+                return Ok(Ruling::Accepted(candidate.factor.clone()));
+            }
+        }
+        if !attempt.candidates.is_empty() {
+            return Ok(Ruling::Used);
+        }
+    }
+    for budget in &attempt.budgets {
+        add_failure(connection, budget, &attempt.source, attempt.now)?;
+    }
+    Ok(Ruling::Wrong)
+}
+
+/// The conditional write that decides: the number of rows it changed is the answer.
+fn spend(
+    connection: &Connection,
+    account: AccountId,
+    candidate: &Candidate,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let matched = candidate.matched;
+    let changed = connection
+        .prepare_cached(
+            "UPDATE factor SET last_step = ?3, drift = ?4, last_offset = ?5, last_used = ?6, active = 1
+             WHERE id = ?1 AND account = ?2 AND (last_step IS NULL OR last_step < ?3)",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![
+                candidate.factor.0,
+                account.0,
+                matched.step,
+                matched.drift.steps,
+                matched.drift.last_offset,
+                now.0
+            ])
+        })
+        .map_err(unavailable)?;
+    Ok(changed == 1)
+}
+
+/// A success forgives the failures from where it came, and no others: else guesses between the owner's own
+/// logins would be free (NIST SP 800-63B section 5.2.2).
+fn forgive(connection: &Connection, account: AccountId, source: &Source) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("UPDATE failure SET cleared = 1 WHERE budget = ?1 AND source = ?2 AND cleared = 0")
+        .and_then(|mut statement| statement.execute(params![name(&Account::User(account)), source.as_str()]))
+        .map(drop)
+        .map_err(unavailable)
+}
+
+/// See [`crate::store::Store::standing`].
+pub(super) fn standing(
+    connection: &Connection,
+    budgets: &[Budget],
+    now: Timestamp,
+) -> Result<Standing, StoreError> {
+    budgets.iter().try_fold(Standing::Open, |standing, budget| {
+        let failures = failures(connection, &budget.account)?;
+        Ok(standing.and(budget.rule.standing(&failures, now)))
+    })
+}
+
+fn failures(connection: &Connection, account: &Account) -> Result<Vec<Failure>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT at, cleared FROM failure WHERE budget = ?1 ORDER BY at, id")
+        .map_err(unavailable)?;
+    let rows = statement
+        .query_map([name(account)], |row| Ok(Failure { at: Timestamp(row.get(0)?), cleared: row.get(1)? }))
+        .map_err(unavailable)?;
+    rows.collect::<Result<_, _>>().map_err(unavailable)
+}
+
+/// Failures since the last success.
+pub(super) fn uncleared(connection: &Connection, account: AccountId) -> Result<u32, StoreError> {
+    connection
+        .prepare_cached("SELECT count(*) FROM failure WHERE budget = ?1 AND cleared = 0")
+        .and_then(|mut statement| statement.query_row([name(&Account::User(account))], |row| row.get(0)))
+        .map_err(unavailable)
+}
+
+/// See [`crate::store::Store::charge`].
+pub(super) fn charge(
+    connection: &Connection,
+    budget: &Budget,
+    source: &Source,
+    now: Timestamp,
+) -> Result<Charge, StoreError> {
+    match standing(connection, std::slice::from_ref(budget), now)? {
+        Standing::Open => add_failure(connection, budget, source, now).map(Charge::Taken),
+        standing => Ok(Charge::Refused(standing)),
+    }
+}
+
+/// See [`crate::store::Store::refund`].
+pub(super) fn refund(connection: &Connection, charge: i64) -> Result<(), StoreError> {
+    // The rest of that budget is forgiven too: the password was right.
+    connection
+        .execute(
+            "DELETE FROM failure WHERE budget = (SELECT budget FROM failure WHERE id = ?1)
+             AND source = (SELECT source FROM failure WHERE id = ?1)",
+            [charge],
+        )
+        .map(drop)
+        .map_err(unavailable)
+}
+
+fn add_failure(
+    connection: &Connection,
+    budget: &Budget,
+    source: &Source,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    let budget = name(&budget.account);
+    connection
+        .prepare_cached("DELETE FROM failure WHERE budget = ?1 AND at < ?2")
+        .and_then(|mut statement| statement.execute(params![budget, now.before(throttle::MEMORY).0]))
+        .map_err(unavailable)?;
+    connection
+        .prepare_cached("INSERT INTO failure (budget, source, at) VALUES (?1, ?2, ?3)")
+        .and_then(|mut statement| statement.insert(params![budget, source.as_str(), now.0]))
+        .map_err(unavailable)
+}
+
+/// See [`crate::store::Store::unlock`].
+pub(super) fn unlock(
+    connection: &Connection,
+    user: &UserName,
+    record: &audit::Record,
+) -> Result<u32, StoreError> {
+    let found: Option<(i64, u32)> = connection
+        .query_row("SELECT id, uid FROM account WHERE name = ?1", [user.as_str()], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()
+        .map_err(unavailable)?;
+    let mut forgotten = 0;
+    if let Some((id, uid)) = found {
+        forgotten = forget(connection, AccountId(id), uid)?;
+    }
+    trail::append(connection, record)?;
+    Ok(forgotten)
+}
+
+/// Forgets every failure of an account.
+pub(super) fn forget(connection: &Connection, account: AccountId, uid: u32) -> Result<u32, StoreError> {
+    let removed = connection
+        .execute(
+            "DELETE FROM failure WHERE budget IN (?1, ?2)",
+            [name(&Account::User(account)), name(&Account::Password(uid))],
+        )
+        .map_err(unavailable)?;
+    Ok(u32::try_from(removed).unwrap_or(u32::MAX))
+}
+
+fn name(account: &Account) -> String {
+    match account {
+        Account::User(AccountId(id)) => format!("user {id}"),
+        Account::Source(source) => format!("source {}", source.as_str()),
+        Account::Password(uid) => format!("password {uid}"),
+    }
+}

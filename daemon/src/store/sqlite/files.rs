@@ -1,0 +1,60 @@
+//! The files of the store: made with their final modes, refused with looser ones.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+};
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::store::StoreError;
+
+/// The lock on a state folder.
+pub(super) struct Lock(#[expect(dead_code, reason = "held, not used")] Flock<File>);
+
+impl Lock {
+    pub(super) fn take(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join("lock");
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(|error| cannot("open", &path, &error))?;
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map(Self).map_err(|(_, errno)| {
+            StoreError::Unavailable(format!("{}: another twinlockd uses this folder ({errno})", folder.display()))
+        })
+    }
+}
+
+/// Makes an empty file, 0600 from its first moment, if there is none.
+pub(super) fn create(path: &Path) -> Result<(), StoreError> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(cannot("create", path, &error)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn check_folder(path: &Path) -> Result<(), StoreError> {
+    check(path, 0o077, "0700")
+}
+
+pub(super) fn check_file(path: &Path) -> Result<(), StoreError> {
+    check(path, 0o177, "0600")
+}
+
+fn check(path: &Path, forbidden: u32, wanted: &str) -> Result<(), StoreError> {
+    let metadata = fs::symlink_metadata(path).map_err(|error| cannot("look at", path, &error))?;
+    let mode = metadata.mode() & 0o7777;
+    if metadata.is_symlink() || mode & forbidden != 0 || metadata.uid() != nix::unistd::geteuid().as_raw() {
+        return Err(StoreError::Unavailable(format!(
+            "{path} has mode {mode:04o} and owner {owner}; it must belong to the daemon's user with mode {wanted} \
+             or tighter: chmod {wanted} {path}",
+            path = path.display(),
+            owner = metadata.uid(),
+        )));
+    }
+    Ok(())
+}
+
+fn cannot(verb: &str, path: &Path, error: &io::Error) -> StoreError {
+    StoreError::Unavailable(format!("cannot {verb} {}: {error}", path.display()))
+}

@@ -1,0 +1,160 @@
+//! The store on SQLite: WAL with synchronous=FULL, one writer thread whose commits concurrent verbs share, one
+//! reader thread.
+
+mod accounts;
+mod attempts;
+mod files;
+mod schema;
+mod trail;
+mod worker;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+
+use super::{Added, Charge, NewFactor, Portfolio, Store, StoreError, WrappedKey};
+use crate::{
+    audit,
+    clock::Timestamp,
+    engine::{
+        proof::{Attempt, Ledger, Ruling},
+        throttle::{Budget, Standing},
+    },
+    names::{Source, UserName},
+};
+use worker::{Reader, Writer};
+
+/// File name of the store in the state folder.
+pub const FILE: &str = "twinlock.db";
+
+/// The store in a state folder.
+pub struct Sqlite {
+    writer: Writer,
+    reader: Reader,
+    /// Held for as long as the store is open: two daemons on one store would each think they decide alone.
+    _lock: files::Lock,
+}
+
+impl Sqlite {
+    /// Opens the store in `folder`, makes it if it is not there, and brings its schema up to date.
+    ///
+    /// # Errors
+    ///
+    /// When modes are too loose, another daemon has it, or SQLite cannot.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        files::check_folder(folder)?;
+        let lock = files::Lock::take(folder)?;
+        let path = folder.join(FILE);
+        files::create(&path)?;
+        files::check_file(&path)?;
+        let mut writing = connect(&path)?;
+        schema::migrate(&mut writing)?;
+        let reading = connect(&path)?;
+        reading.pragma_update(None, "query_only", true).map_err(unavailable)?;
+        Ok(Self { writer: Writer::start(writing)?, reader: Reader::start(reading)?, _lock: lock })
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.run(verb).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.reader.run(verb).await
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(path).map_err(unavailable)?;
+    connection.busy_timeout(worker::BUSY).map_err(unavailable)?;
+    for (pragma, value) in [
+        ("journal_mode", "WAL"),
+        ("synchronous", "FULL"), // WAL + NORMAL may lose the last commits at power loss, and revive their codes
+        ("foreign_keys", "ON"),
+        ("secure_delete", "ON"),
+        ("trusted_schema", "OFF"),
+        ("cache_size", "-512"),
+        ("wal_autocheckpoint", "0"), // the writer checkpoints when it is idle, not while somebody waits
+    ] {
+        connection.pragma_update(None, pragma, value).map_err(unavailable)?;
+    }
+    Ok(connection)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unavailable(error: rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    match error.sqlite_error_code() {
+        Some(DatabaseCorrupt | NotADatabase) => StoreError::Corrupt(error.to_string()),
+        _ => StoreError::Unavailable(error.to_string()),
+    }
+}
+
+#[async_trait]
+impl Ledger for Sqlite {
+    type Error = StoreError;
+
+    async fn settle(&self, attempt: Attempt) -> Result<Ruling, StoreError> {
+        self.write(move |connection| attempts::settle(connection, &attempt)).await
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn portfolio(&self, user: &UserName) -> Result<Option<Portfolio>, StoreError> {
+        let user = user.clone();
+        self.read(move |connection| accounts::portfolio(connection, &user)).await
+    }
+
+    async fn portfolios(&self) -> Result<Vec<Portfolio>, StoreError> {
+        self.read(accounts::portfolios).await
+    }
+
+    async fn standing(&self, budgets: Vec<Budget>, now: Timestamp) -> Result<Standing, StoreError> {
+        self.read(move |connection| attempts::standing(connection, &budgets, now)).await
+    }
+
+    async fn charge(&self, budget: Budget, source: Source, now: Timestamp) -> Result<Charge, StoreError> {
+        self.write(move |connection| attempts::charge(connection, &budget, &source, now)).await
+    }
+
+    async fn refund(&self, charge: i64) -> Result<(), StoreError> {
+        self.write(move |connection| attempts::refund(connection, charge)).await
+    }
+
+    async fn add_factor(&self, factor: NewFactor, record: audit::Record) -> Result<Added, StoreError> {
+        self.write(move |connection| accounts::add_factor(connection, &factor, &record)).await
+    }
+
+    async fn reset(&self, user: &UserName, record: audit::Record) -> Result<u32, StoreError> {
+        let user = user.clone();
+        self.write(move |connection| accounts::reset(connection, &user, &record)).await
+    }
+
+    async fn unlock(&self, user: &UserName, record: audit::Record) -> Result<u32, StoreError> {
+        let user = user.clone();
+        self.write(move |connection| attempts::unlock(connection, &user, &record)).await
+    }
+
+    async fn append(&self, record: audit::Record) -> Result<(), StoreError> {
+        self.write(move |connection| trail::append(connection, &record)).await
+    }
+
+    async fn trail(&self, filter: audit::Filter, limit: u32) -> Result<Vec<audit::Entry>, StoreError> {
+        self.read(move |connection| trail::read(connection, &filter, limit)).await
+    }
+
+    async fn keyring(&self) -> Result<Vec<WrappedKey>, StoreError> {
+        self.read(accounts::keyring).await
+    }
+
+    async fn add_key(&self, key: WrappedKey, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| accounts::add_key(connection, &key, now)).await
+    }
+}

@@ -1,0 +1,118 @@
+//! syslog, facility AUTHPRIV, by the `syslog` crate, which neither escapes nor reconnects: that is done here.
+
+use std::{
+    fmt::{self, Write},
+    sync::{Mutex, PoisonError},
+};
+
+use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{Layer, layer::Context};
+
+/// Longest line, in bytes: receivers cut at 1024.
+const LINE: usize = 900;
+
+type Connection = Logger<LoggerBackend, Formatter3164>;
+
+/// Writes events to syslog; connects when there is something to write, and again when that fails.
+pub(super) struct Syslog {
+    connection: Mutex<Option<Connection>>,
+}
+
+impl Syslog {
+    pub(super) const fn new() -> Self {
+        Self { connection: Mutex::new(None) }
+    }
+
+    fn connect() -> Option<Connection> {
+        syslog::unix(Formatter3164 {
+            facility: Facility::LOG_AUTHPRIV,
+            hostname: None,
+            process: "twinlockd".to_owned(),
+            pid: std::process::id(),
+        })
+        .ok()
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Syslog {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        let text = escape(&line.0);
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        // Once over the old connection, once over a new one: syslogd may have been restarted.
+        for _ in 0..2 {
+            if connection.is_none() {
+                *connection = Self::connect();
+            }
+            let Some(logger) = connection.as_mut() else { return };
+            if write(logger, *event.metadata().level(), &text).is_ok() {
+                return;
+            }
+            *connection = None;
+        }
+    }
+}
+
+fn write(logger: &mut Connection, level: Level, text: &str) -> syslog::Result<()> {
+    match level {
+        Level::ERROR => logger.err(text),
+        Level::WARN => logger.warning(text),
+        Level::INFO => logger.info(text),
+        Level::DEBUG | Level::TRACE => logger.debug(text),
+    }
+}
+
+/// The message, then the fields, in quotes.
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let _ = if field.name() == "message" {
+            write!(self.0, "{value:?}")
+        } else {
+            write!(self.0, " {}=\"{value:?}\"", field.name())
+        };
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let _ = if field.name() == "message" {
+            self.0.write_str(value)
+        } else {
+            write!(self.0, " {}=\"{}\"", field.name(), value.replace('"', "'"))
+        };
+    }
+}
+
+/// One line, without control characters: nothing foreign can forge a second one, or a terminal sequence.
+pub(crate) fn escape(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        if line.len() >= LINE {
+            line.push_str("...");
+            break;
+        }
+        if character == ' ' || character.is_ascii_graphic() {
+            line.push(character);
+        } else {
+            line.extend(character.escape_unicode());
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_stays_one_line_without_control_characters() {
+        let text = escape("a\nb\u{1b}[2J\u{202e}\r\0\u{9b}c\u{e9}");
+        assert_eq!(text, "a\\u{a}b\\u{1b}[2J\\u{202e}\\u{d}\\u{0}\\u{9b}c\\u{e9}");
+        assert!(escape(&"\n".repeat(100_000)).len() < 1024);
+    }
+}
