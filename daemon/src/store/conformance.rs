@@ -28,8 +28,13 @@ struct World {
     folder: tempfile::TempDir,
 }
 
+fn private() -> tempfile::TempDir {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+    tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap()
+}
+
 async fn world() -> World {
-    let folder = tempfile::tempdir().unwrap(); // 0700 by contract of tempfile
+    let folder = private();
     let store = Sqlite::open(folder.path()).unwrap();
     store.add_key(WrappedKey { version: 1, wrapped: vec![1] }, NOW).await.unwrap();
     World { store: Arc::new(store), folder }
@@ -270,7 +275,7 @@ async fn the_trail_keeps_every_decision_in_order() {
 #[test]
 fn loose_modes_are_refused_with_the_remedy() {
     use std::{fs, os::unix::fs::PermissionsExt};
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private();
     let mode = |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     drop(Sqlite::open(folder.path()).unwrap());
     mode(&folder.path().join("twinlock.db"), 0o644);
@@ -284,7 +289,7 @@ fn loose_modes_are_refused_with_the_remedy() {
 
 #[test]
 fn a_second_daemon_on_the_same_folder_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private();
     let _first = Sqlite::open(folder.path()).unwrap();
     let error = Sqlite::open(folder.path()).err().unwrap().to_string();
     assert!(error.contains("another twinlockd"), "{error}");

@@ -1,0 +1,221 @@
+//! What root does: accounts, policy, audit.
+
+use std::{
+    fs, io,
+    io::Read,
+    path::Path,
+};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tonic::{Request, transport::Channel};
+use twinlock_proto::{
+    ADMIN_SOCKET, CLAIMED_BY, connect, limit,
+    v1::{
+        Account, AccountRequest, AuditEntry, AuditRequest, ExplainRequest, ListAccountsRequest, ProvisionRequest,
+        admin_client::AdminClient, explanation::Outcome,
+    },
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    args::{Audit, Policy, Provision, ProvisionTotp, User},
+    failure::Failure,
+    offer,
+    output::{self, clean, line},
+    terminal, when,
+};
+
+/// Longest secret file.
+const SECRET_FILE: u64 = 4096;
+
+async fn client(runtime_dir: &Path) -> Result<AdminClient<Channel>, Failure> {
+    let channel = connect::channel(&runtime_dir.join(ADMIN_SOCKET)).await?;
+    Ok(AdminClient::new(channel).max_decoding_message_size(limit::MESSAGE))
+}
+
+/// A request that says who stands behind root: a claim, for the trail.
+fn request<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let login = fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
+    let login = login.trim().parse::<u32>().ok().filter(|uid| *uid != u32::MAX);
+    let sudo = std::env::var("SUDO_USER").ok();
+    let claims = [login.map(|uid| format!("loginuid={uid}")), sudo.map(|user| format!("sudo={user}"))];
+    let claim = claims.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    if let Ok(value) = clean(&claim).parse()
+        && !claim.is_empty()
+    {
+        request.metadata_mut().insert(CLAIMED_BY, value);
+    }
+    request
+}
+
+pub async fn user(runtime_dir: &Path, command: &User, json: bool) -> Result<(), Failure> {
+    let of = |name: &str| request(AccountRequest { user: name.to_owned() });
+    match command {
+        User::List { throttled } => list(runtime_dir, *throttled, json).await,
+        User::Show { name } => {
+            let account = client(runtime_dir).await?.show_account(of(name)).await?.into_inner();
+            if json { output::json(&output::AccountJson::from(&account)) } else { output::account(&account) }
+        }
+        User::Enroll { name, kind: Provision::Totp(options) } => provision(runtime_dir, name, options, json).await,
+        User::Reset { name } => {
+            let removed = client(runtime_dir).await?.reset_account(of(name)).await?.into_inner().factors_removed;
+            if json {
+                return output::json(&serde_json::json!({ "user": name, "factors_removed": removed }));
+            }
+            line(format!("{}: {removed} factor(s) removed; the user is not enrolled now.", clean(name)))
+        }
+        User::Unlock { name } => {
+            let forgotten =
+                client(runtime_dir).await?.unlock_account(of(name)).await?.into_inner().failures_forgotten;
+            if json {
+                return output::json(&serde_json::json!({ "user": name, "failures_forgotten": forgotten }));
+            }
+            line(format!("{}: {forgotten} failure(s) forgotten.", clean(name)))
+        }
+    }
+}
+
+async fn list(runtime_dir: &Path, throttled: bool, json: bool) -> Result<(), Failure> {
+    let request = request(ListAccountsRequest { throttled });
+    let mut stream = client(runtime_dir).await?.list_accounts(request).await?.into_inner();
+    let mut accounts: Vec<Account> = Vec::new();
+    while let Some(account) = stream.message().await? {
+        accounts.push(account);
+    }
+    if json {
+        return output::json(&accounts.iter().map(output::AccountJson::from).collect::<Vec<_>>());
+    }
+    if accounts.is_empty() {
+        return line("No accounts.");
+    }
+    line(format!("{:<24} {:>8}  {:<9} {:<8} STATE", "USER", "UID", "FACTORS", "FAILURES"))?;
+    for account in &accounts {
+        let active = account.factors.iter().filter(|factor| factor.active).count();
+        let state = match (account.stopped, account.throttled_until) {
+            (true, _) => "stopped: twinlock user unlock".to_owned(),
+            (false, Some(until)) => format!("throttled until {}", output::time(until)),
+            (false, None) if account.enrolled => "enrolled".to_owned(),
+            (false, None) => "not enrolled".to_owned(),
+        };
+        let (user, uid, failures) = (clean(&account.user), account.uid, account.failures_since_success);
+        line(format!("{user:<24} {uid:>8}  {active:<9} {failures:<8} {state}"))?;
+    }
+    Ok(())
+}
+
+async fn provision(runtime_dir: &Path, name: &str, options: &ProvisionTotp, json: bool) -> Result<(), Failure> {
+    let secret = match &options.secret_file {
+        Some(path) => read_secret(path)?.as_str().trim().to_owned(),
+        None => String::new(),
+    };
+    let message = ProvisionRequest {
+        user: name.to_owned(),
+        label: options.label.clone(),
+        secret,
+        activate: options.activate,
+        allow_short: options.allow_short,
+    };
+    let provisioned = client(runtime_dir).await?.provision_totp(request(message)).await?.into_inner();
+    if json {
+        let (factor, uri, secret) = (&provisioned.factor, &provisioned.uri, &provisioned.secret);
+        return output::json(&serde_json::json!({ "factor": factor, "uri": uri, "secret": secret }));
+    }
+    offer::show(&provisioned.secret, &provisioned.uri, terminal::qr_form(options.qr))?;
+    let when = if options.activate { "counts at once" } else { "counts after the user's first code (twinlock verify)" };
+    line(format!("Factor {} of {} {when}. This key is not shown again.", provisioned.factor, clean(name)))
+}
+
+/// The command opens the file; the daemon gets what is in it.
+fn read_secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let mut text = Zeroizing::new(String::new());
+    let read = if path.as_os_str() == "-" {
+        io::stdin().lock().take(SECRET_FILE).read_to_string(&mut text)
+    } else {
+        fs::File::open(path).and_then(|file| file.take(SECRET_FILE).read_to_string(&mut text))
+    };
+    read.map_err(|error| Failure::usage(format!("cannot read the key from {}: {error}", path.display())))?;
+    Ok(text)
+}
+
+pub async fn policy(runtime_dir: &Path, command: &Policy, json: bool) -> Result<(), Failure> {
+    let Policy::Explain { name, service, rhost } = command;
+    let message = ExplainRequest { user: name.clone(), service: service.clone(), rhost: rhost.clone() };
+    let answer = client(runtime_dir).await?.explain_policy(request(message)).await?.into_inner();
+    let outcome = match answer.outcome() {
+        Outcome::Ask => "ask",
+        Outcome::Skip => "skip",
+        Outcome::Enroll => "enroll",
+        Outcome::Deny => "deny",
+        Outcome::Unspecified => "unknown",
+    };
+    let requirement = output::requirement(answer.requirement());
+    if json {
+        return output::json(&serde_json::json!({
+            "user": answer.user, "service": answer.service, "rhost": answer.rhost, "outcome": outcome,
+            "requirement": requirement, "methods": answer.methods,
+            "because": answer.because.iter().map(output::BecauseJson::from).collect::<Vec<_>>(),
+        }));
+    }
+    line(format!("{} at {}: {outcome} (second factor {requirement})", clean(&answer.user), clean(&answer.service)))?;
+    for because in &answer.because {
+        line(format!("  {} - {}", clean(&because.rule), clean(&because.effect)))?;
+    }
+    Ok(())
+}
+
+/// An entry of the trail. Scripts rely on these names.
+#[derive(Serialize)]
+struct EntryJson<'a> {
+    time: String,
+    event: &'a str,
+    user: &'a str,
+    service: &'a str,
+    rhost: &'a str,
+    method: &'a str,
+    outcome: &'a str,
+    reason: &'a str,
+    actor: &'a str,
+    claimed_by: &'a str,
+}
+
+pub async fn audit(runtime_dir: &Path, options: &Audit, json: bool) -> Result<(), Failure> {
+    let since = options.since.as_deref().map(when::past).transpose()?;
+    let message = AuditRequest {
+        user: options.user.clone().unwrap_or_default(),
+        since: since.map(Timestamp::as_second),
+        event: options.event.clone().unwrap_or_default(),
+        follow: options.follow,
+    };
+    let mut stream = client(runtime_dir).await?.read_audit(request(message)).await?.into_inner();
+    while let Some(entry) = stream.message().await? {
+        print(&entry, json)?;
+    }
+    Ok(())
+}
+
+fn print(entry: &AuditEntry, json: bool) -> Result<(), Failure> {
+    let time = Timestamp::from_millisecond(entry.time_ms).map_or_else(|_| "?".to_owned(), |time| time.to_string());
+    let AuditEntry { time_ms: _, event, user, service, rhost, method, outcome, reason, actor, claimed_by } = entry;
+    if json {
+        return output::json_line(&EntryJson {
+            time, event, user, service, rhost, method, outcome, reason, actor, claimed_by,
+        });
+    }
+    let mut text = format!("{time} {event} {outcome}");
+    for (name, value) in [
+        ("user", user),
+        ("service", service),
+        ("rhost", rhost),
+        ("method", method),
+        ("reason", reason),
+        ("actor", actor),
+        ("claimed_by", claimed_by),
+    ] {
+        if !value.is_empty() {
+            text.push_str(&format!(" {name}=\"{}\"", clean(value).replace('"', "'")));
+        }
+    }
+    line(text)
+}

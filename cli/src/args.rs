@@ -1,0 +1,173 @@
+//! What was typed, straight to an enum.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Your second factor, and the administration of others'
+#[derive(Debug, Parser)]
+#[command(name = "twinlock", version, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// Where the daemon's sockets are
+    #[arg(long, value_name = "DIR", global = true, default_value = twinlock_proto::RUNTIME_DIR)]
+    pub runtime_dir: PathBuf,
+
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub whose: Whose,
+
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Whose account a command is about, where sudo makes that unclear.
+#[derive(Debug, Args, Default)]
+pub struct Whose {
+    /// Under sudo: say `root` if you mean root's own account
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show your factors, whether you need them, and why (the default)
+    Status(Whose),
+    /// Add a factor to your account
+    #[command(subcommand)]
+    Enroll(Enroll),
+    /// Ask for a code and say whether it is right; this spends the code
+    Verify(Whose),
+    /// Administer accounts (root)
+    #[command(subcommand)]
+    User(User),
+    /// Ask about the rules (root)
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Read the audit trail (root)
+    Audit(Audit),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Enroll {
+    /// An authenticator app: shows a key, asks for a code of it, then it counts
+    Totp(EnrollTotp),
+}
+
+#[derive(Debug, Args)]
+pub struct EnrollTotp {
+    /// What you call it, for instance the phone it is on
+    #[arg(long, default_value = "")]
+    pub label: String,
+    /// Type a key of your own (Base32) instead of getting a new one
+    #[arg(long)]
+    pub secret: bool,
+    /// How the QR code is drawn; by default as the terminal can show it
+    #[arg(long, value_enum)]
+    pub qr: Option<QrForm>,
+    /// Show the key although the output is not a terminal
+    #[arg(long)]
+    pub no_terminal: bool,
+    #[command(flatten)]
+    pub whose: Whose,
+}
+
+/// How a QR code is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum QrForm {
+    /// Half blocks: needs a UTF-8 terminal
+    Utf8,
+    /// Two characters a module: shows everywhere, and is large
+    Ascii,
+    /// Not at all: the key and the link are enough
+    None,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum User {
+    /// List the accounts that have, or had, factors
+    List {
+        /// Only those that are throttled now
+        #[arg(long)]
+        throttled: bool,
+    },
+    /// Show an account
+    Show { name: String },
+    /// Give an account a factor
+    Enroll {
+        name: String,
+        #[command(subcommand)]
+        kind: Provision,
+    },
+    /// Remove all factors of an account: it is then not enrolled, not exempt
+    Reset { name: String },
+    /// Forget the failures that throttle an account
+    Unlock { name: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Provision {
+    /// An authenticator app: prints key, link and QR code, to be handed over
+    Totp(ProvisionTotp),
+}
+
+#[derive(Debug, Args)]
+pub struct ProvisionTotp {
+    /// What the user will call it
+    #[arg(long, default_value = "")]
+    pub label: String,
+    /// Take the key (Base32) from this file, `-` for standard input, instead of making one
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+    /// It counts at once, not only after the user's first code
+    #[arg(long)]
+    pub activate: bool,
+    /// Accept a key of 80 to 127 bits
+    #[arg(long)]
+    pub allow_short: bool,
+    /// How the QR code is drawn; by default as the terminal can show it
+    #[arg(long, value_enum)]
+    pub qr: Option<QrForm>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// What a login would meet, and which rules say so
+    Explain {
+        name: String,
+        /// The PAM service
+        #[arg(long, default_value = "sshd")]
+        service: String,
+        /// The address it would come from
+        #[arg(long, value_name = "ADDRESS", default_value = "")]
+        rhost: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Audit {
+    /// Only what concerns this account
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Only from then on: a date, an RFC 3339 time, or how long ago (7d)
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// Only this event
+    #[arg(long)]
+    pub event: Option<String>,
+    /// Go on with what comes
+    #[arg(long)]
+    pub follow: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,89 @@
+//! What happened, what to do, and the exit code (product.md section 5).
+
+use std::fmt;
+
+use tonic::Code;
+use twinlock_proto::connect::ConnectError;
+
+/// The answer is no.
+pub const NO: u8 = 1;
+/// Bad usage.
+const USAGE: u8 = 2;
+/// The daemon is not reachable.
+const UNREACHABLE: u8 = 69;
+/// Try again later.
+pub const LATER: u8 = 75;
+/// Not allowed.
+pub const NOT_ALLOWED: u8 = 77;
+/// Interrupted by the keyboard.
+const INTERRUPTED: u8 = 130;
+
+/// Why a command ends without success.
+#[derive(Debug)]
+pub struct Failure {
+    /// Exit code.
+    pub code: u8,
+    /// What happened and what to do; empty if it was said already.
+    pub text: String,
+}
+
+impl Failure {
+    pub fn new(code: u8, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+
+    pub fn usage(text: impl Into<String>) -> Self {
+        Self::new(USAGE, text)
+    }
+
+    pub fn interrupted() -> Self {
+        Self::new(INTERRUPTED, "interrupted; nothing has changed")
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        match &error {
+            ConnectError::Absent(_) => {
+                Self::new(UNREACHABLE, format!("{error}; start it (systemctl start twinlockd) or see its log"))
+            }
+            ConnectError::Forbidden(_) => Self::new(NOT_ALLOWED, format!("{error}; this needs root")),
+            ConnectError::Untrusted(..) | ConnectError::Failed(..) => Self::new(UNREACHABLE, error.to_string()),
+        }
+    }
+}
+
+impl From<tonic::Status> for Failure {
+    fn from(status: tonic::Status) -> Self {
+        let text = crate::output::clean(status.message());
+        match status.code() {
+            Code::NotFound | Code::FailedPrecondition => Self::new(NO, text),
+            Code::PermissionDenied | Code::Unauthenticated => Self::new(NOT_ALLOWED, text),
+            Code::InvalidArgument => Self::new(USAGE, text),
+            Code::ResourceExhausted => Self::new(LATER, text),
+            Code::Ok
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::AlreadyExists
+            | Code::Aborted
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss => Self::new(UNREACHABLE, format!("twinlockd could not answer ({text}); see its log")),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(UNREACHABLE, error.to_string())
+    }
+}

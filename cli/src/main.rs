@@ -1,0 +1,55 @@
+//! `twinlock`: one's own second factor, and the administration of others'.
+
+mod admin;
+mod args;
+mod failure;
+mod offer;
+mod output;
+mod own;
+mod qr;
+mod terminal;
+mod when;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use args::{Arguments, Command, Enroll};
+use clap::Parser;
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(&Failure::from(error)),
+    };
+    let result = runtime.block_on(run(&arguments));
+    // Somebody may still sit at a prompt that nobody reads any more.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => report(&failure),
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let Arguments { runtime_dir, json, whose, command } = arguments;
+    match command {
+        None => own::status(runtime_dir, whose, *json).await,
+        Some(Command::Status(whose)) => own::status(runtime_dir, whose, *json).await,
+        Some(Command::Verify(whose)) => own::verify(runtime_dir, whose, *json).await,
+        Some(Command::Enroll(Enroll::Totp(options))) => own::enroll_totp(runtime_dir, options, *json).await,
+        Some(Command::User(command)) => admin::user(runtime_dir, command, *json).await,
+        Some(Command::Policy(command)) => admin::policy(runtime_dir, command, *json).await,
+        Some(Command::Audit(options)) => admin::audit(runtime_dir, options, *json).await,
+    }
+}
+
+fn report(failure: &Failure) -> ExitCode {
+    if !failure.text.is_empty() {
+        let _ = writeln!(io::stderr(), "twinlock: {failure}");
+    }
+    ExitCode::from(failure.code)
+}

@@ -1,0 +1,166 @@
+//! One's own account: status, enroll, verify.
+
+use std::path::Path;
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::transport::Channel;
+use twinlock_proto::{
+    USER_SOCKET, connect, limit,
+    v1::{
+        Answer, EnrollBegin, EnrollReply, Offer, Question, Refusal, StatusRequest, VerifyRequest, VerifyResult,
+        enroll_reply, enroll_step, question::Subject, refusal::Reason, self_service_client::SelfServiceClient,
+        verify_result::Outcome,
+    },
+};
+
+use crate::{
+    args::{EnrollTotp, Whose},
+    failure::{Failure, LATER, NO, NOT_ALLOWED},
+    offer,
+    output::{self, clean, line},
+    terminal::{self, Screen},
+};
+
+async fn client(runtime_dir: &Path) -> Result<SelfServiceClient<Channel>, Failure> {
+    let channel = connect::channel(&runtime_dir.join(USER_SOCKET)).await?;
+    Ok(SelfServiceClient::new(channel).max_decoding_message_size(limit::MESSAGE))
+}
+
+/// Under sudo the caller is root, and the person may well mean themselves.
+fn check_whose(whose: &Whose) -> Result<(), Failure> {
+    let uid = nix::unistd::getuid();
+    match whose.user.as_deref() {
+        Some("root") if uid.is_root() => Ok(()),
+        Some(name) => Err(Failure::usage(format!(
+            "--user {} is not possible here: these commands are about your own account (administrators: twinlock user)",
+            clean(name)
+        ))),
+        None if uid.is_root() && std::env::var_os("SUDO_USER").is_some() => Err(Failure::new(
+            NOT_ALLOWED,
+            "under sudo this would be root's account: run it without sudo for your own, or say --user root",
+        )),
+        None => Ok(()),
+    }
+}
+
+pub async fn status(runtime_dir: &Path, whose: &Whose, json: bool) -> Result<(), Failure> {
+    check_whose(whose)?;
+    let account = client(runtime_dir).await?.status(StatusRequest {}).await?.into_inner();
+    if json { output::json(&output::AccountJson::from(&account)) } else { output::account(&account) }
+}
+
+pub async fn verify(runtime_dir: &Path, whose: &Whose, json: bool) -> Result<(), Failure> {
+    check_whose(whose)?;
+    let mut client = client(runtime_dir).await?;
+    let code = terminal::ask("Verification code: ").await?;
+    let request = VerifyRequest { code: code.as_str().to_owned() };
+    let result = client.verify(request).await?.into_inner();
+    if json {
+        output::json(&serde_json::json!({ "outcome": word(&result), "retry_after_s": result.retry_after_s }))?;
+        return if result.outcome() == Outcome::Right { Ok(()) } else { Err(Failure::new(code_of(&result), "")) };
+    }
+    let wait = if result.retry_after_s > 0 {
+        format!("try again in {} s", result.retry_after_s)
+    } else {
+        "ask your administrator (twinlock user unlock)".to_owned()
+    };
+    let text = match result.outcome() {
+        Outcome::Right => return line("Right. That code is spent now; a login needs the next one."),
+        Outcome::Wrong => "wrong code".to_owned(),
+        Outcome::Used => "that code was used before; wait for the next".to_owned(),
+        Outcome::Throttled => format!("too many wrong codes; {wait}"),
+        Outcome::NotEnrolled => "you have no factor; add one: twinlock enroll totp".to_owned(),
+        Outcome::Malformed => "that cannot be a code: type the 6 to 8 digits that the app shows".to_owned(),
+        Outcome::Unspecified => "twinlockd gave an answer of a newer version; finish the upgrade".to_owned(),
+    };
+    Err(Failure::new(code_of(&result), text))
+}
+
+fn code_of(result: &VerifyResult) -> u8 {
+    if result.outcome() == Outcome::Throttled { LATER } else { NO }
+}
+
+fn word(result: &VerifyResult) -> &'static str {
+    match result.outcome() {
+        Outcome::Right => "right",
+        Outcome::Wrong => "wrong",
+        Outcome::Used => "used",
+        Outcome::Throttled => "throttled",
+        Outcome::NotEnrolled => "not-enrolled",
+        Outcome::Malformed => "malformed",
+        Outcome::Unspecified => "unknown",
+    }
+}
+
+pub async fn enroll_totp(runtime_dir: &Path, options: &EnrollTotp, json: bool) -> Result<(), Failure> {
+    check_whose(&options.whose)?;
+    if !options.no_terminal && !terminal::present() {
+        return Err(Failure::usage(
+            "the key would not go to a terminal but to a file or a log; run this at a terminal (or say --no-terminal)",
+        ));
+    }
+    let secret = match options.secret {
+        true => terminal::ask_hidden("Your key (Base32): ").await?.as_str().to_owned(),
+        false => String::new(),
+    };
+    let begin = EnrollBegin { label: options.label.clone(), secret };
+    let (replies, queue) = mpsc::unbounded_channel();
+    let reply = |kind| {
+        replies.send(EnrollReply { kind: Some(kind) }).map_err(|_| Failure::new(LATER, "twinlockd went away"))
+    };
+    reply(enroll_reply::Kind::Begin(begin))?;
+    let mut client = client(runtime_dir).await?;
+    let mut steps = client.enroll_totp(UnboundedReceiverStream::new(queue)).await?.into_inner();
+    let mut screen = None;
+    while let Some(step) = steps.message().await? {
+        match step.kind {
+            Some(enroll_step::Kind::Question(question)) => {
+                let answer = answer(&question).await?;
+                reply(enroll_reply::Kind::Answer(answer))?;
+            }
+            Some(enroll_step::Kind::Offer(offered)) => screen = Some(show(&offered, options)?),
+            Some(enroll_step::Kind::Enrolled(factor)) => {
+                drop(screen);
+                if json {
+                    return output::json(&serde_json::json!({ "factor": factor.id, "label": factor.label }));
+                }
+                line(format!("Done: factor {} \"{}\" counts from now on.", factor.id, clean(&factor.label)))?;
+                return line("The code that you just typed is spent; the next login needs the next one.");
+            }
+            Some(enroll_step::Kind::Refusal(refusal)) => {
+                drop(screen);
+                return Err(refused(&refusal));
+            }
+            None => break,
+        }
+    }
+    drop(screen);
+    Err(Failure::new(LATER, "twinlockd ended the enrollment; nothing has changed, try again"))
+}
+
+fn show(offered: &Offer, options: &EnrollTotp) -> Result<Screen, Failure> {
+    let screen = Screen::enter();
+    offer::show(&offered.secret, &offered.uri, terminal::qr_form(options.qr))?;
+    Ok(screen)
+}
+
+async fn answer(question: &Question) -> Result<Answer, Failure> {
+    let text = clean(&question.text);
+    let typed = match question.subject() {
+        Subject::Password => terminal::ask_hidden(&text).await?,
+        Subject::CurrentCode | Subject::NewCode => terminal::ask(&text).await?,
+        Subject::Unspecified => {
+            return Err(Failure::new(LATER, "twinlockd asked something that only a newer version knows"));
+        }
+    };
+    Ok(Answer { text: typed.as_str().to_owned() })
+}
+
+fn refused(refusal: &Refusal) -> Failure {
+    let code = match refusal.reason() {
+        Reason::Throttled | Reason::Expired => LATER,
+        Reason::Wrong | Reason::NotAllowed | Reason::Unspecified => NO,
+    };
+    Failure::new(code, clean(&refusal.text))
+}
