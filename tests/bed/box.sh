@@ -1,0 +1,92 @@
+#!/bin/bash
+# A throw-away Debian system for testing with the real programs (sshd, login, su, sudo), without touching the host.
+#
+#   box.sh build             make the base tree, or reuse it (cached by suite and package list)
+#   box.sh run COMMAND...    run COMMAND as root inside a fresh copy of it
+#
+# A fresh copy is an overlayfs over the base tree whose upper layer is a tmpfs, entered with mount, pid, uts, ipc and
+# network namespaces of its own: what is written there is gone when COMMAND ends, and so is every process. The
+# workspace and the build folder are seen at their own paths, read-only.
+#
+# Environment: TWINLOCK_CACHE  where trees are kept    (default /var/cache/twinlock-tests)
+#              TWINLOCK_SUITE  Debian suite            (default: the host's own)
+#              TWINLOCK_MIRROR Debian mirror           (default: the host's own)
+# Needs root, mmdebstrap, util-linux, iproute2.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+workspace=$(cd "$here/../.." && pwd)
+cache=${TWINLOCK_CACHE:-/var/cache/twinlock-tests}
+suite=${TWINLOCK_SUITE:-$(. /etc/os-release && echo "$VERSION_CODENAME")}
+packages=$(tr '\n' ',' <"$here/packages" | sed 's/,$//')
+tree=$cache/tree-$suite-$(echo "$suite $packages" | sha256sum | cut -c1-12)
+
+die() { echo "box.sh: $*" >&2; exit 2; }
+
+build() {
+    [ -e "$tree/.ready" ] && return 0
+    local mirror=${TWINLOCK_MIRROR:-$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Identifier: Packages' |
+        awk '$2 !~ /security/ { print $1; exit }')}
+    mkdir -p "$cache"
+    rm -rf --one-file-system "$tree"
+    mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' \
+        --include="$packages" "$suite" "$tree" "$mirror" >"$tree.log" 2>&1 ||
+        { tail -5 "$tree.log" >&2; die "mmdebstrap failed; its log is $tree.log"; }
+    touch "$tree/.ready"
+}
+
+# The second half of "run", inside the new namespaces.
+inside() {
+    local m r node
+    m=$cache/mnt # the same for all: each has its own mount namespace
+    mkdir -p "$m"
+    mount -t tmpfs -o size=512m,mode=755 box "$m"
+    mkdir "$m/up" "$m/work" "$m/root"
+    r=$m/root
+    mount -t overlay overlay -o "lowerdir=$tree,upperdir=$m/up,workdir=$m/work" "$r"
+    mount -t proc -o nosuid,nodev,noexec proc "$r/proc"
+    mount -t sysfs -o ro,nosuid,nodev,noexec sys "$r/sys" 2>/dev/null || true
+    mount -t tmpfs -o mode=755,nosuid dev "$r/dev"
+    for node in null zero full random urandom tty; do
+        touch "$r/dev/$node"
+        mount --bind "/dev/$node" "$r/dev/$node"
+    done
+    mkdir "$r/dev/pts" "$r/dev/shm"
+    mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 pts "$r/dev/pts"
+    ln -s pts/ptmx "$r/dev/ptmx"
+    ln -s /proc/self/fd "$r/dev/fd"
+    mount -t tmpfs -o mode=1777 shm "$r/dev/shm"
+    mount -t tmpfs -o mode=755 run "$r/run"
+    mkdir -p "$r/run/sshd" "$r/run/lock" "$r/run/user"
+    : >"$r/run/utmp"
+    : >"$r/var/log/wtmp"
+    : >"$r/var/log/btmp"
+    local shared
+    for shared in "$workspace" "${CARGO_TARGET_DIR:-$workspace/target}"; do
+        mkdir -p "$r$shared"
+        mount --bind -o ro "$shared" "$r$shared"
+    done
+    : >"$r/etc/twinlock-box" # the tests refuse to run without it
+    hostname box
+    ip link set lo up
+    echo '127.0.0.1 localhost box' >"$r/etc/hosts"
+    local keep=() name
+    while IFS='=' read -r name _; do
+        case $name in NEXTEST* | CARGO_* | TWINLOCK_* | RUST_BACKTRACE) keep+=("$name=${!name}") ;; esac
+    done < <(env)
+    cd "$r"
+    exec chroot "$r" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=xterm LANG=C.UTF-8 \
+        "${keep[@]}" "$@"
+}
+
+case ${1:-} in
+build) build ;;
+run)
+    shift
+    [ $# -gt 0 ] || die "no command"
+    build
+    exec unshare --mount --propagation private --pid --fork --kill-child --uts --ipc --net --mount-proc \
+        "$0" inside "$@" ;;
+inside) shift; inside "$@" ;;
+*) die "usage: box.sh build | run COMMAND..." ;;
+esac

@@ -1,0 +1,111 @@
+//! twinlockd, running.
+
+use std::{
+    fs,
+    os::unix::net::UnixStream,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::wait;
+
+const FAKETIME: &str = "/tmp/faketime";
+
+/// A running daemon, which is stopped when dropped.
+pub struct Daemon {
+    child: Child,
+    arguments: Vec<String>,
+    clock: bool,
+}
+
+impl Daemon {
+    /// Starts it with the usual paths and waits until it is ready.
+    #[must_use]
+    pub fn start(arguments: &[&str]) -> Self {
+        Self::launch(arguments.iter().map(ToString::to_string).collect(), false)
+    }
+
+    /// Starts it with a clock that [`Daemon::set_clock`] moves (libfaketime).
+    #[must_use]
+    pub fn with_clock(seconds: i64) -> Self {
+        write_clock(seconds);
+        Self::launch(Vec::new(), true)
+    }
+
+    fn launch(arguments: Vec<String>, clock: bool) -> Self {
+        let mut command = Command::new("twinlockd");
+        command.args(["--log-to", "syslog", "--log-level", "trace"]).args(&arguments).stdin(Stdio::null());
+        if clock {
+            let library = fs::read_dir("/usr/lib")
+                .unwrap()
+                .map(|entry| entry.unwrap().path().join("faketime/libfaketime.so.1"))
+                .find(|path| path.exists())
+                .expect("libfaketime is installed");
+            command
+                .env("LD_PRELOAD", library)
+                .env("FAKETIME_TIMESTAMP_FILE", FAKETIME)
+                .env("FAKETIME_NO_CACHE", "1")
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+        let mut child = command.spawn().expect("twinlockd is installed");
+        wait::until("twinlockd ready", 10, || {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("twinlockd ended: {status}");
+            }
+            UnixStream::connect("/run/twinlock/admin.sock").ok()
+        });
+        Self { child, arguments, clock }
+    }
+
+    /// Sets its clock.
+    pub fn set_clock(&self, seconds: i64) {
+        assert!(self.clock, "start it with_clock");
+        write_clock(seconds);
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        kill(Pid::from_raw(pid), signal).unwrap();
+    }
+
+    /// Kills it as a crash would, and starts it again.
+    #[must_use]
+    pub fn crash_and_restart(mut self) -> Self {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        Self::launch(std::mem::take(&mut self.arguments), self.clock)
+    }
+
+    /// Stops it in good order.
+    pub fn stop(mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.child.wait().unwrap()
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Seconds since 1970, as libfaketime wants to read them: the clock stands still.
+fn write_clock(seconds: i64) {
+    let draft = Path::new(FAKETIME).with_extension("new");
+    let out = Command::new("date").args(["+%Y-%m-%d %H:%M:%S", "-d", &format!("@{seconds}")]).output().unwrap();
+    fs::write(&draft, out.stdout).unwrap();
+    fs::rename(draft, FAKETIME).unwrap();
+}
