@@ -1,10 +1,6 @@
 //! What root does: accounts, policy, audit.
 
-use std::{
-    fs, io,
-    io::Read,
-    path::Path,
-};
+use std::{fs, io, io::Read, path::Path};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,8 +8,8 @@ use tonic::{Request, transport::Channel};
 use twinlock_proto::{
     ADMIN_SOCKET, CLAIMED_BY, connect, limit,
     v1::{
-        Account, AccountRequest, AuditEntry, AuditRequest, ExplainRequest, ListAccountsRequest, ProvisionRequest,
-        admin_client::AdminClient, explanation::Outcome,
+        Account, AccountRequest, AuditEntry, AuditRequest, ExplainRequest, ListAccountsRequest,
+        ProvisionRequest, admin_client::AdminClient, explanation::Outcome,
     },
 };
 use zeroize::Zeroizing;
@@ -58,9 +54,12 @@ pub async fn user(runtime_dir: &Path, command: &User, json: bool) -> Result<(), 
             let account = client(runtime_dir).await?.show_account(of(name)).await?.into_inner();
             if json { output::json(&output::AccountJson::from(&account)) } else { output::account(&account) }
         }
-        User::Enroll { name, kind: Provision::Totp(options) } => provision(runtime_dir, name, options, json).await,
+        User::Enroll { name, kind: Provision::Totp(options) } => {
+            provision(runtime_dir, name, options, json).await
+        }
         User::Reset { name } => {
-            let removed = client(runtime_dir).await?.reset_account(of(name)).await?.into_inner().factors_removed;
+            let removed =
+                client(runtime_dir).await?.reset_account(of(name)).await?.into_inner().factors_removed;
             if json {
                 return output::json(&serde_json::json!({ "user": name, "factors_removed": removed }));
             }
@@ -105,7 +104,12 @@ async fn list(runtime_dir: &Path, throttled: bool, json: bool) -> Result<(), Fai
     Ok(())
 }
 
-async fn provision(runtime_dir: &Path, name: &str, options: &ProvisionTotp, json: bool) -> Result<(), Failure> {
+async fn provision(
+    runtime_dir: &Path,
+    name: &str,
+    options: &ProvisionTotp,
+    json: bool,
+) -> Result<(), Failure> {
     let secret = match &options.secret_file {
         Some(path) => read_secret(path)?.as_str().trim().to_owned(),
         None => String::new(),
@@ -123,7 +127,11 @@ async fn provision(runtime_dir: &Path, name: &str, options: &ProvisionTotp, json
         return output::json(&serde_json::json!({ "factor": factor, "uri": uri, "secret": secret }));
     }
     offer::show(&provisioned.secret, &provisioned.uri, terminal::qr_form(options.qr))?;
-    let when = if options.activate { "counts at once" } else { "counts after the user's first code (twinlock verify)" };
+    let when = if options.activate {
+        "counts at once"
+    } else {
+        "counts after the user's first code (twinlock verify)"
+    };
     line(format!("Factor {} of {} {when}. This key is not shown again.", provisioned.factor, clean(name)))
 }
 
@@ -158,7 +166,11 @@ pub async fn policy(runtime_dir: &Path, command: &Policy, json: bool) -> Result<
             "because": answer.because.iter().map(output::BecauseJson::from).collect::<Vec<_>>(),
         }));
     }
-    line(format!("{} at {}: {outcome} (second factor {requirement})", clean(&answer.user), clean(&answer.service)))?;
+    line(format!(
+        "{} at {}: {outcome} (second factor {requirement})",
+        clean(&answer.user),
+        clean(&answer.service)
+    ))?;
     for because in &answer.because {
         line(format!("  {} - {}", clean(&because.rule), clean(&because.effect)))?;
     }
@@ -196,11 +208,22 @@ pub async fn audit(runtime_dir: &Path, options: &Audit, json: bool) -> Result<()
 }
 
 fn print(entry: &AuditEntry, json: bool) -> Result<(), Failure> {
-    let time = Timestamp::from_millisecond(entry.time_ms).map_or_else(|_| "?".to_owned(), |time| time.to_string());
-    let AuditEntry { time_ms: _, event, user, service, rhost, method, outcome, reason, actor, claimed_by } = entry;
+    let time =
+        Timestamp::from_millisecond(entry.time_ms).map_or_else(|_| "?".to_owned(), |time| time.to_string());
+    let AuditEntry { time_ms: _, event, user, service, rhost, method, outcome, reason, actor, claimed_by } =
+        entry;
     if json {
         return output::json_line(&EntryJson {
-            time, event, user, service, rhost, method, outcome, reason, actor, claimed_by,
+            time,
+            event,
+            user,
+            service,
+            rhost,
+            method,
+            outcome,
+            reason,
+            actor,
+            claimed_by,
         });
     }
     let mut text = format!("{time} {event} {outcome}");

@@ -1,4 +1,5 @@
 //! What happened, what to do, and the exit code (product.md section 5).
+#![deny(clippy::wildcard_enum_match_arm)]
 
 use std::fmt;
 
@@ -50,11 +51,14 @@ impl fmt::Display for Failure {
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         match &error {
-            ConnectError::Absent(_) => {
-                Self::new(UNREACHABLE, format!("{error}; start it (systemctl start twinlockd) or see its log"))
-            }
+            ConnectError::Absent(_) => Self::new(
+                UNREACHABLE,
+                format!("{error}; start it (systemctl start twinlockd) or see its log"),
+            ),
             ConnectError::Forbidden(_) => Self::new(NOT_ALLOWED, format!("{error}; this needs root")),
-            ConnectError::Untrusted(..) | ConnectError::Failed(..) => Self::new(UNREACHABLE, error.to_string()),
+            ConnectError::Untrusted(..) | ConnectError::Failed(..) => {
+                Self::new(UNREACHABLE, error.to_string())
+            }
         }
     }
 }
@@ -77,7 +81,9 @@ impl From<tonic::Status> for Failure {
             | Code::Unimplemented
             | Code::Internal
             | Code::Unavailable
-            | Code::DataLoss => Self::new(UNREACHABLE, format!("twinlockd could not answer ({text}); see its log")),
+            | Code::DataLoss => {
+                Self::new(UNREACHABLE, format!("twinlockd could not answer ({text}); see its log"))
+            }
         }
     }
 }

@@ -20,7 +20,10 @@ pub fn line(text: impl AsRef<str>) -> Result<(), Failure> {
 
 /// Prints a value as JSON.
 pub fn json(value: &impl Serialize) -> Result<(), Failure> {
-    line(serde_json::to_string_pretty(value).map_err(|error| Failure::new(crate::failure::NO, error.to_string()))?)
+    line(
+        serde_json::to_string_pretty(value)
+            .map_err(|error| Failure::new(crate::failure::NO, error.to_string()))?,
+    )
 }
 
 /// Prints a value as one line of JSON.
@@ -30,7 +33,10 @@ pub fn json_line(value: &impl Serialize) -> Result<(), Failure> {
 
 /// Stored or remote text without control characters, escape sequences or bidirectional overrides.
 pub fn clean(text: &str) -> String {
-    let harmless = |c: char| !c.is_control() && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let harmless = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     text.chars().map(|c| if harmless(c) { c } else { '?' }).collect()
 }
 
@@ -112,10 +118,11 @@ impl<'a> From<&'a v1::Account> for AccountJson<'a> {
             created: time(factor.created),
             last_used: factor.last_used.map(time),
         });
-        let contacts = account
-            .contacts
-            .iter()
-            .map(|v1::Contact { kind, masked, verified }| ContactJson { kind, masked, verified: *verified });
+        let contacts = account.contacts.iter().map(|v1::Contact { kind, masked, verified }| ContactJson {
+            kind,
+            masked,
+            verified: *verified,
+        });
         let requirements = account
             .requirements
             .iter()
@@ -146,7 +153,8 @@ pub fn account(account: &v1::Account) -> Result<(), Failure> {
     }
     line(format!("Enrolled:       {}", if account.enrolled { "yes" } else { "no" }))?;
     for factor in &account.factors {
-        let used = factor.last_used.map_or_else(|| "never used".to_owned(), |at| format!("last used {}", time(at)));
+        let used =
+            factor.last_used.map_or_else(|| "never used".to_owned(), |at| format!("last used {}", time(at)));
         let state = if factor.active { "" } else { ", waits for its first code (twinlock verify)" };
         line(format!("  {}  {}  \"{}\"  {used}{state}", factor.id, factor.kind, clean(&factor.label)))?;
     }
@@ -158,7 +166,9 @@ pub fn account(account: &v1::Account) -> Result<(), Failure> {
     }
     line(format!("Wrong codes since the last success: {}", account.failures_since_success))?;
     if account.factors.iter().any(|factor| factor.kind == "totp") {
-        line("An authenticator app proves that you have the device. It does not protect against a web page or a")?;
+        line(
+            "An authenticator app proves that you have the device. It does not protect against a web page or a",
+        )?;
         line("person that asks you for the code: type it only at a prompt of this host.")?;
     } else {
         line("To add an authenticator app: twinlock enroll totp")?;

@@ -8,9 +8,9 @@ use tonic::transport::Channel;
 use twinlock_proto::{
     USER_SOCKET, connect, limit,
     v1::{
-        Answer, EnrollBegin, EnrollReply, Offer, Question, Refusal, StatusRequest, VerifyRequest, VerifyResult,
-        enroll_reply, enroll_step, question::Subject, refusal::Reason, self_service_client::SelfServiceClient,
-        verify_result::Outcome,
+        Answer, EnrollBegin, EnrollReply, Offer, Question, Refusal, StatusRequest, VerifyRequest,
+        VerifyResult, enroll_reply, enroll_step, question::Subject, refusal::Reason,
+        self_service_client::SelfServiceClient, verify_result::Outcome,
     },
 };
 
@@ -57,8 +57,14 @@ pub async fn verify(runtime_dir: &Path, whose: &Whose, json: bool) -> Result<(),
     let request = VerifyRequest { code: code.as_str().to_owned() };
     let result = client.verify(request).await?.into_inner();
     if json {
-        output::json(&serde_json::json!({ "outcome": word(&result), "retry_after_s": result.retry_after_s }))?;
-        return if result.outcome() == Outcome::Right { Ok(()) } else { Err(Failure::new(code_of(&result), "")) };
+        output::json(
+            &serde_json::json!({ "outcome": word(&result), "retry_after_s": result.retry_after_s }),
+        )?;
+        return if result.outcome() == Outcome::Right {
+            Ok(())
+        } else {
+            Err(Failure::new(code_of(&result), ""))
+        };
     }
     let wait = if result.retry_after_s > 0 {
         format!("try again in {} s", result.retry_after_s)

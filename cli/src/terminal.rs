@@ -57,7 +57,8 @@ pub fn present() -> bool {
 /// The form of QR code that this terminal can show.
 pub fn qr_form(wish: Option<QrForm>) -> QrForm {
     let of = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let locale = of("LC_ALL").or_else(|| of("LC_CTYPE")).or_else(|| of("LANG")).unwrap_or_default().to_lowercase();
+    let locale =
+        of("LC_ALL").or_else(|| of("LC_CTYPE")).or_else(|| of("LANG")).unwrap_or_default().to_lowercase();
     match wish {
         Some(form) => form,
         None if !io::stdout().is_terminal() => QrForm::None,

@@ -9,7 +9,10 @@ pub fn past(text: &str) -> Result<Timestamp, Failure> {
     past_from(text, now(), &TimeZone::system())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the command has one question to the clock, and tests pass a time below")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command has one question to the clock, and tests pass a time below"
+)]
 fn now() -> Timestamp {
     Timestamp::try_from(std::time::SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH)
 }

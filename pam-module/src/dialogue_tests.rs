@@ -50,6 +50,7 @@ impl Application for Person {
     }
 }
 
+type Change = fn(&mut Verdict);
 type Heard = Rc<RefCell<Vec<String>>>;
 
 /// A daemon that opens these conversations in turn; `heard` is what it was told.
@@ -114,12 +115,15 @@ fn a_prompt_is_shown_answered_and_judged() {
     let (outcome, heard) = run(&mut person, vec![script]);
     assert_eq!(outcome, Outcome::Granted);
     assert_eq!(heard, ["open", "<123456>"]);
-    assert_eq!((&person.prompts[..], &person.told[..]), (&["Verification code: ".into()][..], &["hello".into()][..]));
+    assert_eq!(
+        (&person.prompts[..], &person.told[..]),
+        (&["Verification code: ".into()][..], &["hello".into()][..])
+    );
 }
 
 #[test]
 fn only_a_verdict_for_this_login_grants() {
-    let changes: [(&str, fn(&mut Verdict)); 5] = [
+    let changes: [(&str, Change); 5] = [
         ("another nonce", |v| v.nonce[0] ^= 1),
         ("no nonce", |v| v.nonce.clear()),
         ("another user", |v| v.user = "bob".into()),
@@ -134,7 +138,9 @@ fn only_a_verdict_for_this_login_grants() {
 
 #[test]
 fn an_unknown_outcome_or_step_denies() {
-    for step in [verdict_of(v1::Outcome::Unspecified, |_| {}), verdict_of(v1::Outcome::Granted, |v| v.outcome = 99)] {
+    for step in
+        [verdict_of(v1::Outcome::Unspecified, |_| {}), verdict_of(v1::Outcome::Granted, |v| v.outcome = 99)]
+    {
         let (outcome, _) = run(&mut Person::default(), vec![vec![step]]);
         assert!(matches!(outcome, Outcome::Unavailable(_)), "{outcome:?}");
     }
@@ -188,7 +194,8 @@ fn the_password_and_over_long_text_never_reach_the_daemon() {
     let long: &'static str = "1".repeat(600).leak();
     let mut person = Person::typing(&["correct horse", long]);
     person.password = "correct horse";
-    let script = vec![prompt("Verification code: "), prompt("Verification code: "), verdict(v1::Outcome::Denied)];
+    let script =
+        vec![prompt("Verification code: "), prompt("Verification code: "), verdict(v1::Outcome::Denied)];
     let (outcome, heard) = run(&mut person, vec![script]);
     assert_eq!(outcome, Outcome::Denied);
     assert_eq!(heard, ["open", "<>", "<>"]);

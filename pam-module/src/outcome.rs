@@ -1,4 +1,5 @@
 //! What a login came to, and the PAM code for it: the only place where a code is chosen (product.md section 2).
+#![deny(clippy::wildcard_enum_match_arm)]
 
 use pam::constants::PamResultCode;
 

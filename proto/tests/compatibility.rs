@@ -2,6 +2,7 @@
 //! or meaning; things may only be added.
 //!
 //! To freeze a released contract: `TWINLOCK_FREEZE=1 cargo test -p twinlock-proto --test compatibility`.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::{fs, path::Path, sync::Once};
 
@@ -55,13 +56,15 @@ fn every_frozen_value_and_method_is_still_there() {
     for old in frozen.all_enums() {
         let new = current.get_enum_by_name(old.full_name()).expect("an enum is gone");
         for value in old.values() {
-            let now = new.get_value(value.number()).unwrap_or_else(|| panic!("{} is gone", value.full_name()));
+            let now =
+                new.get_value(value.number()).unwrap_or_else(|| panic!("{} is gone", value.full_name()));
             assert_eq!(now.name(), value.name());
         }
     }
     let mut methods = 0;
     for service in frozen.services() {
-        let new = current.services().find(|s| s.full_name() == service.full_name()).expect("a service is gone");
+        let new =
+            current.services().find(|s| s.full_name() == service.full_name()).expect("a service is gone");
         for old in service.methods() {
             let now = new.methods().find(|m| m.name() == old.name());
             let now = now.unwrap_or_else(|| panic!("{} is gone", old.full_name()));

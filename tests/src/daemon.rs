@@ -1,9 +1,7 @@
 //! twinlockd, running.
 
 use std::{
-    fs,
     os::unix::net::UnixStream,
-    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
 };
 
@@ -13,8 +11,6 @@ use nix::{
 };
 
 use crate::wait;
-
-const FAKETIME: &str = "/tmp/faketime";
 
 /// A running daemon, which is stopped when dropped.
 pub struct Daemon {
@@ -33,7 +29,7 @@ impl Daemon {
     /// Starts it with a clock that [`Daemon::set_clock`] moves (libfaketime).
     #[must_use]
     pub fn with_clock(seconds: i64) -> Self {
-        write_clock(seconds);
+        faketime::set(seconds);
         Self::launch(Vec::new(), true)
     }
 
@@ -41,16 +37,7 @@ impl Daemon {
         let mut command = Command::new("twinlockd");
         command.args(["--log-to", "syslog", "--log-level", "trace"]).args(&arguments).stdin(Stdio::null());
         if clock {
-            let library = fs::read_dir("/usr/lib")
-                .unwrap()
-                .map(|entry| entry.unwrap().path().join("faketime/libfaketime.so.1"))
-                .find(|path| path.exists())
-                .expect("libfaketime is installed");
-            command
-                .env("LD_PRELOAD", library)
-                .env("FAKETIME_TIMESTAMP_FILE", FAKETIME)
-                .env("FAKETIME_NO_CACHE", "1")
-                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+            command.envs(faketime::environment());
         }
         let mut child = command.spawn().expect("twinlockd is installed");
         wait::until("twinlockd ready", 10, || {
@@ -65,7 +52,7 @@ impl Daemon {
     /// Sets its clock.
     pub fn set_clock(&self, seconds: i64) {
         assert!(self.clock, "start it with_clock");
-        write_clock(seconds);
+        faketime::set(seconds);
     }
 
     /// Sends it a signal.
@@ -102,10 +89,33 @@ impl Drop for Daemon {
     }
 }
 
-/// Seconds since 1970, as libfaketime wants to read them: the clock stands still.
-fn write_clock(seconds: i64) {
-    let draft = Path::new(FAKETIME).with_extension("new");
-    let out = Command::new("date").args(["+%Y-%m-%d %H:%M:%S", "-d", &format!("@{seconds}")]).output().unwrap();
-    fs::write(&draft, out.stdout).unwrap();
-    fs::rename(draft, FAKETIME).unwrap();
+/// libfaketime: one clock for all programs that are started with it.
+pub mod faketime {
+    use std::{fs, path::Path, process::Command};
+
+    const FILE: &str = "/tmp/faketime";
+
+    /// What a program needs to see that clock; timers go on as they are.
+    #[must_use]
+    pub fn environment() -> Vec<(&'static str, String)> {
+        let library = fs::read_dir("/usr/lib")
+            .unwrap()
+            .map(|entry| entry.unwrap().path().join("faketime/libfaketime.so.1"))
+            .find(|path| path.exists())
+            .expect("libfaketime is installed");
+        vec![
+            ("LD_PRELOAD", library.display().to_string()),
+            ("FAKETIME_TIMESTAMP_FILE", FILE.to_owned()),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ]
+    }
+
+    /// Sets the clock, in seconds since 1970; it stands still there.
+    pub fn set(seconds: i64) {
+        let draft = Path::new(FILE).with_extension("new");
+        let out = Command::new("date").args(["+%Y-%m-%d %H:%M:%S", "-d", &format!("@{seconds}")]).output().unwrap();
+        fs::write(&draft, out.stdout).unwrap();
+        fs::rename(draft, FILE).unwrap();
+    }
 }

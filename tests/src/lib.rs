@@ -2,11 +2,17 @@
 //!
 //! A test declares its [`world`] in a screenful, acts on it through [`terminal`]s like a person, and judges what real
 //! programs said. Codes come from oathtool ([`phone`]), never from the code under test.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
 
 pub mod daemon;
 pub mod pamhost;
 pub mod phone;
+pub mod race;
 pub mod ssh;
 pub mod terminal;
 pub mod wait;

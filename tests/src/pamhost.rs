@@ -28,17 +28,19 @@ impl Run {
 #[must_use]
 #[track_caller]
 pub fn run(arguments: &[&str]) -> Run {
-    finish(Command::new(PROGRAM).args(arguments).output().expect("pamhost was built"))
+    finish(&Command::new(PROGRAM).args(arguments).output().expect("pamhost was built"))
 }
 
 /// Reads its output.
 #[must_use]
 #[track_caller]
-pub fn finish(out: Output) -> Run {
+pub fn finish(out: &Output) -> Run {
     let said = String::from_utf8_lossy(&out.stdout).into_owned();
-    let code = said.lines().rev().find_map(|line| line.strip_prefix("auth ")).and_then(|rest| {
-        rest.split(' ').next().and_then(|code| code.parse().ok())
-    });
+    let code = said
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("auth "))
+        .and_then(|rest| rest.split(' ').next().and_then(|code| code.parse().ok()));
     let errors = String::from_utf8_lossy(&out.stderr).into_owned();
     let code = code.unwrap_or_else(|| panic!("no verdict: {:?} {said} {errors}", out.status));
     Run { code, said, errors }

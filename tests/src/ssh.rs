@@ -84,9 +84,12 @@ pub fn client(user: &str, options: &[&str]) -> Terminal {
 #[must_use]
 pub fn client_command(user: &str, options: &[&str]) -> Command {
     let mut command = Command::new("ssh");
-    for option in
-        ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "NumberOfPasswordPrompts=1"]
-    {
+    for option in [
+        "StrictHostKeyChecking=no",
+        "UserKnownHostsFile=/dev/null",
+        "LogLevel=ERROR",
+        "NumberOfPasswordPrompts=1",
+    ] {
         command.args(["-o", option]);
     }
     command.args(options).arg(format!("{user}@127.0.0.1")).args(["echo", "in", "as", "$(id", "-un)"]);

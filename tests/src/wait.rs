@@ -10,7 +10,10 @@ pub fn until<T>(what: &str, seconds: u64, mut condition: impl FnMut() -> Option<
             return value;
         }
         assert!(Instant::now() < deadline, "not within {seconds} s: {what}");
-        #[expect(clippy::disallowed_methods, reason = "this is the wait with a deadline that others are to use")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the wait with a deadline that others are to use"
+        )]
         std::thread::sleep(Duration::from_millis(10));
     }
 }

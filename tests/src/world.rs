@@ -7,12 +7,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use crate::{
-    daemon::Daemon,
-    phone::Phone,
-    ssh::Sshd,
-    wait,
-};
+use crate::{daemon::Daemon, phone::Phone, ssh::Sshd, wait};
 
 /// The password of every user.
 pub const PASSWORD: &str = "correct horse";
@@ -38,7 +33,8 @@ impl World {
         }
         sh(&format!("printf 'alice:{PASSWORD}\\nbob:{PASSWORD}\\nroot:{PASSWORD}\\n' | chpasswd"));
         fs::write("/etc/rsyslog.conf", format!("module(load=\"imuxsock\")\n*.* {AUTH_LOG}\n")).unwrap();
-        let syslog = Command::new("rsyslogd").arg("-n").stderr(Stdio::null()).spawn().expect("rsyslog is installed");
+        let syslog =
+            Command::new("rsyslogd").arg("-n").stderr(Stdio::null()).spawn().expect("rsyslog is installed");
         wait::until("syslog", 10, || Path::new("/dev/log").exists().then_some(()));
         Self { syslog }
     }
@@ -67,7 +63,9 @@ impl World {
     /// What syslog has so far; waits until it has `marker`.
     #[must_use]
     pub fn log_with(&self, marker: &str) -> String {
-        wait::until(&format!("{marker:?} in the log"), 10, || Some(self.log()).filter(|log| log.contains(marker)))
+        wait::until(&format!("{marker:?} in the log"), 10, || {
+            Some(self.log()).filter(|log| log.contains(marker))
+        })
     }
 
     /// What syslog has so far.
@@ -142,7 +140,8 @@ fn install() {
         .map(|entry| entry.unwrap().path().join("security"))
         .find(|path| path.join("pam_unix.so").exists())
         .expect("libpam-modules is installed");
-    fs::copy(built.join("libpam_twinlock.so"), library.join("pam_twinlock.so")).expect("the module was built");
+    fs::copy(built.join("libpam_twinlock.so"), library.join("pam_twinlock.so"))
+        .expect("the module was built");
     symlink(built.join("twinlockd"), "/usr/sbin/twinlockd").unwrap();
     symlink(built.join("twinlock"), "/usr/bin/twinlock").unwrap();
     let service = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/pam/twinlock-password");

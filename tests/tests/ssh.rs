@@ -1,4 +1,5 @@
 //! Logins by ssh: real sshd, real client on a pty.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use twinlock_tests::{
     phone::early_in_a_step,
@@ -96,7 +97,9 @@ fn the_same_stack_without_a_key_is_refused_with_a_right_code_and_for_the_unenrol
     let config = "KbdInteractiveAuthentication yes\nPasswordAuthentication no\n";
     let (_daemon, _sshd) = (world.daemon(), world.sshd(KEY_THEN_CODE, config));
     let phone = world.enroll("alice");
-    for (user, code) in [("alice", phone.code(0)), ("bob", "123456".to_owned()), ("nobody-here", "123456".to_owned())] {
+    for (user, code) in
+        [("alice", phone.code(0)), ("bob", "123456".to_owned()), ("nobody-here", "123456".to_owned())]
+    {
         let mut ssh = client(user, &[]);
         ssh.answer(CODE_PROMPT, &code);
         assert!(!outcome(ssh, user).0, "{user}");
@@ -112,8 +115,9 @@ fn the_same_stack_without_a_key_is_refused_with_a_right_code_and_for_the_unenrol
 /// A key and password with code, in this order of methods.
 fn key_and_codes(order: &str) {
     let world = World::new();
-    let config =
-        format!("KbdInteractiveAuthentication yes\nPasswordAuthentication no\nAuthenticationMethods {order}\n");
+    let config = format!(
+        "KbdInteractiveAuthentication yes\nPasswordAuthentication no\nAuthenticationMethods {order}\n"
+    );
     let (_daemon, _sshd) = (world.daemon(), world.sshd(PASSWORD_THEN_CODE, &config));
     let (phone, key) = (world.enroll("alice"), ssh::key_for("alice"));
     let mut ssh = client("alice", &["-i", &key]);
@@ -166,7 +170,9 @@ fn ctrl_c_a_closed_terminal_and_a_killed_client_leave_nothing_behind() {
             "close" => drop(ssh),
             _ => ssh.kill(),
         }
-        wait::until(&format!("the end of the connection after {way}"), 10, || (sshd.connections() == 0).then_some(()));
+        wait::until(&format!("the end of the connection after {way}"), 10, || {
+            (sshd.connections() == 0).then_some(())
+        });
         wait::until("the daemon letting go", 10, || (open_files(daemon.pid()) <= idle).then_some(()));
     }
     wait::until("the trail", 5, || (world.logins("alice") == ["abandoned"; 3]).then_some(()));
@@ -243,7 +249,8 @@ fn who_is_not_enrolled_is_not_asked() {
 #[test]
 fn the_junk_that_sshd_sends_for_root_is_not_charged() {
     let world = World::new();
-    let config = "KbdInteractiveAuthentication yes\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n";
+    let config =
+        "KbdInteractiveAuthentication yes\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n";
     // Our module first, so that it meets the junk whatever pam_unix thinks of it.
     let stack = "auth required pam_twinlock.so after_first_factor\nauth required pam_unix.so nodelay\n\
                  account required pam_unix.so\nsession required pam_permit.so\n";

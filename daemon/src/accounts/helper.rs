@@ -3,7 +3,7 @@
 use std::{
     ffi::{CString, OsStr, OsString},
     io::{self, BufRead, BufReader, Write},
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::{fd::AsFd, unix::net::UnixStream},
 };
 
 use nix::unistd::{Gid, Uid, User, getgrouplist};
@@ -37,7 +37,7 @@ impl Kind {
 ///
 /// When the line breaks.
 pub fn serve(kind: Kind) -> io::Result<()> {
-    let stdin = OwnedFd::from(std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned()?);
+    let stdin = io::stdin().as_fd().try_clone_to_owned()?;
     let mut line = UnixStream::from(stdin);
     let mut reader = BufReader::new(line.try_clone()?);
     loop {

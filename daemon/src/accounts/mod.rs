@@ -136,7 +136,8 @@ impl Directory for System {
     }
 
     async fn confirm_password(&self, user: &str, password: &str) -> Result<bool, DirectoryError> {
-        let _permit = self.confirmations.acquire().await.map_err(|error| DirectoryError(error.to_string()))?;
+        let _permit =
+            self.confirmations.acquire().await.map_err(|error| DirectoryError(error.to_string()))?;
         let confirmation = Confirmation { user: user.to_owned(), password: password.to_owned() };
         password::confirm(&confirmation, CONFIRM).await
     }

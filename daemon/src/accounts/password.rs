@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Confirmation, DirectoryError, child::Helper, helper::Kind};
 
 pub(super) async fn confirm(confirmation: &Confirmation, within: Duration) -> Result<bool, DirectoryError> {
-    let mut helper =
-        Helper::start(Kind::Password).map_err(|error| DirectoryError(format!("no helper process: {error}")))?;
+    let mut helper = Helper::start(Kind::Password)
+        .map_err(|error| DirectoryError(format!("no helper process: {error}")))?;
     match tokio::time::timeout(within, helper.ask(confirmation)).await {
         Ok(Ok(right)) => Ok(right),
         Ok(Err(error)) => Err(DirectoryError(error.to_string())),

@@ -48,7 +48,12 @@ impl Limits {
             "is below first-delay or over a day",
             "write a time between them",
         );
-        refuse(!(10..=100).contains(&self.stop), "stop", "is out of range", "write 10 to 100 (NIST SP 800-63B 5.2.2)");
+        refuse(
+            !(10..=100).contains(&self.stop),
+            "stop",
+            "is out of range",
+            "write 10 to 100 (NIST SP 800-63B 5.2.2)",
+        );
         refuse(!(1..=1000).contains(&self.per_source), "per-source", "is out of range", "write 1 to 1000");
     }
 

@@ -129,9 +129,9 @@ fn merge(sources: &[Source], findings: &mut Vec<Finding>) -> Option<Config> {
     }
     let config: Config = Value::Table(merged).try_into().ok()?;
     findings.extend(config.check().into_iter().map(|finding| {
-        let name = set_by.iter().find(|(key, _)| {
-            **key == finding.key || key.starts_with(&format!("{}.", finding.key))
-        });
+        let name = set_by
+            .iter()
+            .find(|(key, _)| **key == finding.key || key.starts_with(&format!("{}.", finding.key)));
         let place = name.map_or_else(String::new, |(_, name)| name.clone());
         finding.at(place)
     }));
@@ -139,13 +139,7 @@ fn merge(sources: &[Source], findings: &mut Vec<Finding>) -> Option<Config> {
 }
 
 /// A later file wins key by key; arrays of tables append.
-fn lay_over(
-    under: &mut Table,
-    over: Table,
-    prefix: &str,
-    name: &str,
-    set_by: &mut BTreeMap<String, String>,
-) {
+fn lay_over(under: &mut Table, over: Table, prefix: &str, name: &str, set_by: &mut BTreeMap<String, String>) {
     for (key, value) in over {
         let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         match (under.get_mut(&key), value) {
@@ -290,7 +284,11 @@ mod tests {
         assert_eq!(files.findings(), "twinlock.toml:4: error: unknown key digts; did you mean digits?");
         assert_eq!(files.load().config, None);
         let files = Files::of(&[("twinlock.toml", "zzz = 1")]);
-        assert!(files.findings().contains("unknown key zzz; known here: issuer, totp, limits"), "{}", files.findings());
+        assert!(
+            files.findings().contains("unknown key zzz; known here: issuer, totp, limits"),
+            "{}",
+            files.findings()
+        );
     }
 
     #[test]

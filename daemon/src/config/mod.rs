@@ -35,7 +35,11 @@ impl Config {
         if let Some(issuer) = issuer
             && (issuer.is_empty() || issuer.len() > 64 || issuer.chars().any(char::is_control))
         {
-            findings.push(Finding::error("issuer", "is empty, longer than 64 bytes or not printable", "write a short name"));
+            findings.push(Finding::error(
+                "issuer",
+                "is empty, longer than 64 bytes or not printable",
+                "write a short name",
+            ));
         }
         totp.check(&mut findings);
         limits.check(&mut findings);

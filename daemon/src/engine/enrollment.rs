@@ -48,10 +48,7 @@ impl Pending {
 /// Says what is wrong with it and what to do.
 pub fn parse_key(text: &str, allow_short: bool) -> Result<Secret<Vec<u8>>, String> {
     let clean = Secret::new(
-        text.chars()
-            .filter(|c| !matches!(c, ' ' | '-'))
-            .map(|c| c.to_ascii_uppercase())
-            .collect::<String>(),
+        text.chars().filter(|c| !matches!(c, ' ' | '-')).map(|c| c.to_ascii_uppercase()).collect::<String>(),
     );
     let digits = clean.expose().trim_end_matches('=');
     let key = data_encoding::BASE32_NOPAD
@@ -62,7 +59,9 @@ pub fn parse_key(text: &str, allow_short: bool) -> Result<Secret<Vec<u8>>, Strin
         LONGEST_KEY.. => Err(format!("the key is longer than {LONGEST_KEY} bytes")),
         ADVISED_KEY.. => Ok(key),
         SHORTEST_KEY.. if allow_short => Ok(key),
-        SHORTEST_KEY.. => Err("the key has under 128 bits (26 Base32 characters): make a longer one".to_owned()),
+        SHORTEST_KEY.. => {
+            Err("the key has under 128 bits (26 Base32 characters): make a longer one".to_owned())
+        }
         _ => Err("the key has under 80 bits (16 Base32 characters): make a longer one".to_owned()),
     }
 }

@@ -91,7 +91,8 @@ fn requirement(facts: Facts<'_>) -> (Requirement, Vec<Because>) {
     if facts.directory_failed {
         return (Requirement::Required, because("built-in: directory error", "required"));
     }
-    let effect = if facts.enrolled { "optional: enrolled, so asked" } else { "optional: not enrolled, so not asked" };
+    let effect =
+        if facts.enrolled { "optional: enrolled, so asked" } else { "optional: not enrolled, so not asked" };
     (Requirement::Optional, because("built-in: everyone", effect))
 }
 

@@ -49,9 +49,13 @@ mod tests {
     #[test]
     fn prompts_are_short_ascii_and_not_password_prompts() {
         let of = "x".repeat(64);
-        for text in
-            [code(None), code(Some(&of)), NOT_SET_UP.into(), throttled(None) + &code(Some(&of)), WRONG.to_owned()]
-        {
+        for text in [
+            code(None),
+            code(Some(&of)),
+            NOT_SET_UP.into(),
+            throttled(None) + &code(Some(&of)),
+            WRONG.to_owned(),
+        ] {
             assert!(text.is_ascii() && text.len() < 512, "{text}");
             assert!(!text.ends_with("Password: ") && !text.ends_with("password: "), "{text}");
         }
@@ -60,7 +64,10 @@ mod tests {
     #[test]
     fn waits_are_rounded_up() {
         let words = |millis| duration(Duration::from_millis(millis));
-        assert_eq!([words(1), words(42_000), words(59_001), words(61_000)], ["1 s", "42 s", "1 min", "2 min"]);
+        assert_eq!(
+            [words(1), words(42_000), words(59_001), words(61_000)],
+            ["1 s", "42 s", "1 min", "2 min"]
+        );
         assert_eq!([words(3_600_000), words(30 * 86_400_000)], ["1 h", "30 d"]);
     }
 }

@@ -176,7 +176,10 @@ mod tests {
             Standing::Until(until) => until.since(at(1000 + count - 1)).as_secs(),
             other => panic!("{other:?}"),
         };
-        assert_eq!([wait(5), wait(6), wait(7), wait(11), wait(12), wait(99)], [30, 60, 120, 1920, 3600, 3600]);
+        assert_eq!(
+            [wait(5), wait(6), wait(7), wait(11), wait(12), wait(99)],
+            [30, 60, 120, 1920, 3600, 3600]
+        );
     }
 
     #[test]

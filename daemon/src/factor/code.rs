@@ -55,8 +55,21 @@ mod tests {
     fn what_cannot_be_a_code_is_malformed() {
         let long = "1".repeat(100_000);
         for typed in [
-            "", "1", "12345", "123456789", "      ", "12345a", "+12345", "١٢٣٤٥٦", "123456\0", "123456\n",
-            "\t123456", "\u{8}\n\r\u{7f}IN", "１２３４５６", "correct horse", &long,
+            "",
+            "1",
+            "12345",
+            "123456789",
+            "      ",
+            "12345a",
+            "+12345",
+            "١٢٣٤٥٦",
+            "123456\0",
+            "123456\n",
+            "\t123456",
+            "\u{8}\n\r\u{7f}IN",
+            "１２３４５６",
+            "correct horse",
+            &long,
         ] {
             assert!(Code::parse(typed).is_err(), "{typed:?}");
         }

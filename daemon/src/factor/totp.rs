@@ -198,7 +198,8 @@ mod tests {
             (20_000_000_000, ["65353130", "77737706", "47863826"]),
         ];
         for (seconds, codes) in vectors {
-            for (algorithm, code) in [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512].iter().zip(codes) {
+            for (algorithm, code) in [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512].iter().zip(codes)
+            {
                 let found = find(*algorithm, code, seconds, STRICT, Drift::default());
                 assert_eq!(found.map(|m| m.step), Some(seconds / 30), "{algorithm:?} at {seconds}");
             }
@@ -211,7 +212,9 @@ mod tests {
         let at = |steps: i64| 1_111_111_109 + 30 * steps;
         let seen = |window| {
             (-3..=3)
-                .filter(|late| find(Algorithm::Sha1, "07081804", at(*late), window, Drift::default()).is_some())
+                .filter(|late| {
+                    find(Algorithm::Sha1, "07081804", at(*late), window, Drift::default()).is_some()
+                })
                 .collect::<Vec<i64>>()
         };
         assert_eq!(seen(Window::ONE_EITHER_WAY), [-1, 0, 1]);
@@ -223,7 +226,9 @@ mod tests {
         let ahead = Drift { steps: 1, last_offset: 0 };
         let at = |steps: i64| 1_111_111_109 + 30 * steps;
         let seen: Vec<i64> = (-3..=3)
-            .filter(|late| find(Algorithm::Sha1, "07081804", at(*late), Window::ONE_EITHER_WAY, ahead).is_some())
+            .filter(|late| {
+                find(Algorithm::Sha1, "07081804", at(*late), Window::ONE_EITHER_WAY, ahead).is_some()
+            })
             .collect();
         assert_eq!(seen, [-2, -1, 0], "an app that is one step ahead");
     }

@@ -168,7 +168,11 @@ impl Ports {
         self.describe(&account, portfolio.as_ref()).await
     }
 
-    async fn provision(&self, by: &Administrator, request: &ProvisionRequest) -> Result<Provisioned, Undecided> {
+    async fn provision(
+        &self,
+        by: &Administrator,
+        request: &ProvisionRequest,
+    ) -> Result<Provisioned, Undecided> {
         let Named { account, portfolio } = self.named(by, &request.user).await?;
         let taken: Vec<_> = portfolio.iter().flat_map(|p| &p.factors).map(|f| f.label.as_str()).collect();
         let label = choose_label(&request.label, &taken).map_err(Undecided::Conflict)?;

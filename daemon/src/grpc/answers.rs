@@ -17,8 +17,14 @@ use crate::{audit, clock::Timestamp, engine::proof};
 
 impl Ports {
     /// Every factor of the account against the code. None is skipped: what cannot be opened is an error.
-    pub(super) fn prepare(&self, portfolio: &Portfolio, code: &Code, now: Timestamp) -> Result<Vec<Prepared>, Undecided> {
-        let user = UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
+    pub(super) fn prepare(
+        &self,
+        portfolio: &Portfolio,
+        code: &Code,
+        now: Timestamp,
+    ) -> Result<Vec<Prepared>, Undecided> {
+        let user =
+            UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
         let window = self.config.totp.accepted();
         portfolio
             .factors

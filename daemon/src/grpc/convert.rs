@@ -47,10 +47,8 @@ impl Ports {
         let decision = policy::decide(policy::Facts { service: "", enrolled, directory_failed });
         let standing = match portfolio {
             Some(portfolio) => {
-                let budget = Budget {
-                    account: Charged::User(portfolio.account),
-                    rule: self.config.limits.user(),
-                };
+                let budget =
+                    Budget { account: Charged::User(portfolio.account), rule: self.config.limits.user() };
                 self.store.standing(vec![budget], self.clock.now()).await?
             }
             None => Standing::Open,

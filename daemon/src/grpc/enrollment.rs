@@ -45,7 +45,12 @@ const PROOFS: u32 = 3;
 
 type Steps = mpsc::Sender<Result<EnrollStep, Status>>;
 
-pub(super) async fn enroll(ports: &Arc<Ports>, owner: &Owner, replies: Streaming<EnrollReply>, steps: &Steps) {
+pub(super) async fn enroll(
+    ports: &Arc<Ports>,
+    owner: &Owner,
+    replies: Streaming<EnrollReply>,
+    steps: &Steps,
+) {
     let deadline = Instant::now() + LONGEST;
     let mut talk = Talk { replies, steps: steps.clone(), deadline };
     let last = match run(ports, owner, &mut talk).await {
@@ -94,7 +99,9 @@ impl Talk {
     async fn begin(&mut self) -> Result<EnrollBegin, End> {
         match self.hear().await? {
             enroll_reply::Kind::Begin(begin) => Ok(begin),
-            enroll_reply::Kind::Answer(_) => Err(Undecided::Malformed("an answer before the beginning").into()),
+            enroll_reply::Kind::Answer(_) => {
+                Err(Undecided::Malformed("an answer before the beginning").into())
+            }
         }
     }
 
@@ -133,7 +140,10 @@ async fn run(ports: &Ports, owner: &Owner, talk: &mut Talk) -> Result<enroll_ste
     let own = ports.own(owner).await?;
     let taken: Vec<_> = own.portfolio.iter().flat_map(|p| &p.factors).map(|f| f.label.as_str()).collect();
     if taken.len() >= MOST_FACTORS {
-        return refused(Reason::NotAllowed, format!("you have {MOST_FACTORS} factors already; remove one first"));
+        return refused(
+            Reason::NotAllowed,
+            format!("you have {MOST_FACTORS} factors already; remove one first"),
+        );
     }
     let label = match choose_label(&begin.label, &taken) {
         Ok(label) => label,
@@ -232,7 +242,10 @@ async fn confirm(ports: &Ports, own: &Own, pending: &Pending, talk: &mut Talk) -
         }
         text = "Wrong code. Is the clock of the phone right? Type the code that the app shows now: ";
     }
-    refused(Reason::Wrong, "no right code in three tries; nothing has changed. Check the clock of the phone and of this host")
+    refused(
+        Reason::Wrong,
+        "no right code in three tries; nothing has changed. Check the clock of the phone and of this host",
+    )
 }
 
 async fn store(
@@ -302,4 +315,3 @@ impl Ports {
         Ok(NewFactor { id, user, uid, label, parameters, sealed, proof, now: self.clock.now() })
     }
 }
-

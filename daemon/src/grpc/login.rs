@@ -81,12 +81,8 @@ async fn converse(ports: &Ports, applicant: Applicant, mut replies: Streaming<Re
     };
     match run(ports, &applicant, &open, &mut replies, steps).await {
         Ok(Some(outcome)) => {
-            let verdict = Verdict {
-                nonce: open.nonce,
-                user: open.user,
-                outcome: outcome.into(),
-                revision: REVISION,
-            };
+            let verdict =
+                Verdict { nonce: open.nonce, user: open.user, outcome: outcome.into(), revision: REVISION };
             let _ = steps.send(Ok(Step { kind: Some(step::Kind::Verdict(verdict)) })).await;
         }
         Ok(None) => {} // the other side went away
@@ -114,7 +110,7 @@ async fn run(
     let mut turn = conversation::begin(login, decision, standing, ports.clock.now());
     loop {
         turn = match turn {
-            Turn::Finish(ending) => return Ok(Some(finish(ports, ending, subject))),
+            Turn::Finish(ending) => return Ok(Some(finish(ports, &ending, subject))),
             Turn::Ask(asking, text) => match ask(replies, steps, text, deadline).await? {
                 Heard::Answer(answer) => asking.answer(&answer.text),
                 Heard::Nothing(outcome, reason) => {
@@ -294,7 +290,7 @@ async fn ask(
 }
 
 /// The outcome on the wire. Tries that the store settled are in the trail already.
-fn finish(ports: &Ports, ending: Ending, subject: audit::Subject) -> v1::Outcome {
+fn finish(ports: &Ports, ending: &Ending, subject: audit::Subject) -> v1::Outcome {
     match ending {
         Ending::Granted(proof::Granted { .. }) => v1::Outcome::Granted,
         Ending::NotNeeded(policy::Release { .. }) => {
@@ -304,7 +300,7 @@ fn finish(ports: &Ports, ending: Ending, subject: audit::Subject) -> v1::Outcome
             v1::Outcome::NotNeeded
         }
         Ending::Denied(reason) => {
-            if !matches!(reason, "wrong" | "used" | "throttled") {
+            if !matches!(*reason, "wrong" | "used" | "throttled") {
                 record(ports, subject, audit::Outcome::Denied, reason);
             }
             v1::Outcome::Denied

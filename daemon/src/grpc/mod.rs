@@ -16,15 +16,16 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use twinlock_proto::{
     limit,
-    v1::{
-        admin_server::AdminServer, login_server::LoginServer, self_service_server::SelfServiceServer,
-    },
+    v1::{admin_server::AdminServer, login_server::LoginServer, self_service_server::SelfServiceServer},
 };
 
 use crate::{
     access::Entrance, accounts::Directory, clock::Clock, config::Config, random::Random, seal::Sealer,
     store::Store,
 };
+
+/// What a client may send before it is read: one message.
+const WINDOW: u32 = 64 * 1024;
 
 /// Everything that a service needs; shared by all of them.
 pub struct Ports {
@@ -63,8 +64,8 @@ pub async fn serve(
         .max_concurrent_streams(streams)
         .http2_max_header_list_size(limit::HEADERS)
         .http2_max_pending_accept_reset_streams(Some(8))
-        .initial_stream_window_size(limit::MESSAGE as u32)
-        .initial_connection_window_size(2 * limit::MESSAGE as u32);
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(2 * WINDOW);
     let login = (entrance != Entrance::Admin).then(|| {
         LoginServer::new(login::Service::new(Arc::clone(&ports), stop.clone()))
             .max_decoding_message_size(limit::MESSAGE)

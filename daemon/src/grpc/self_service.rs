@@ -18,10 +18,7 @@ use crate::{
     access::{self, Owner},
     accounts::{Account, Lane},
     audit,
-    engine::{
-        proof::Settled,
-        throttle::Standing,
-    },
+    engine::{proof::Settled, throttle::Standing},
     factor::code::Code,
     names::UserName,
     store::Portfolio,
@@ -80,7 +77,8 @@ impl Ports {
     /// The account of the caller's uid.
     pub(super) async fn own(&self, owner: &Owner) -> Result<Own, Undecided> {
         let account = self.directory.by_uid(Lane::Other, owner.uid()).await?;
-        let account = account.ok_or_else(|| Undecided::NotFound(format!("no account has uid {}", owner.uid())))?;
+        let account =
+            account.ok_or_else(|| Undecided::NotFound(format!("no account has uid {}", owner.uid())))?;
         let portfolio = self.portfolio_of(&account).await?;
         Ok(Own { account, portfolio })
     }

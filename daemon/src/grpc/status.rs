@@ -1,5 +1,6 @@
 //! Domain errors to gRPC statuses: the only place. "No" is not among them: it is a value in the contract. What
 //! went wrong inside is logged, not told.
+#![deny(clippy::wildcard_enum_match_arm)]
 
 use tonic::Status;
 
@@ -11,7 +12,9 @@ pub(super) fn undecided(error: &Undecided) -> Status {
         Undecided::Store(error) => {
             tracing::error!(%error, "no decision");
             match error {
-                StoreError::Unavailable(_) | StoreError::Stopped => Status::unavailable("the store is unavailable"),
+                StoreError::Unavailable(_) | StoreError::Stopped => {
+                    Status::unavailable("the store is unavailable")
+                }
                 StoreError::Corrupt(_) => Status::data_loss("the store is damaged"),
             }
         }
@@ -22,7 +25,9 @@ pub(super) fn undecided(error: &Undecided) -> Status {
         Undecided::Seal(error) => {
             tracing::error!(%error, "no decision");
             match error {
-                SealError::Refused | SealError::UnknownKey(_) => Status::data_loss("a stored secret cannot be opened"),
+                SealError::Refused | SealError::UnknownKey(_) => {
+                    Status::data_loss("a stored secret cannot be opened")
+                }
                 SealError::NoRandomness => Status::unavailable("no randomness"),
             }
         }

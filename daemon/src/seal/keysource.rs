@@ -76,7 +76,11 @@ impl KeySource {
     /// # Errors
     ///
     /// See [`KeySourceError`].
-    pub fn load(&self, sealed_before: bool, random: &dyn Random) -> Result<Secret<[u8; KEY]>, KeySourceError> {
+    pub fn load(
+        &self,
+        sealed_before: bool,
+        random: &dyn Random,
+    ) -> Result<Secret<[u8; KEY]>, KeySourceError> {
         if let Some(path) = self.credentials.as_ref().map(|folder| folder.join(CREDENTIAL))
             && path.exists()
         {
@@ -99,7 +103,8 @@ fn read(path: &Path) -> Result<Secret<[u8; KEY]>, KeySourceError> {
     let failed = |error| KeySourceError::Io(path.to_owned(), error);
     let mut bytes = Zeroizing::new(Vec::with_capacity(KEY + 1));
     fs::File::open(path).map_err(failed)?.take(KEY as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    let mut key: [u8; KEY] = bytes.as_slice().try_into().map_err(|_| KeySourceError::Length(path.to_owned()))?;
+    let mut key: [u8; KEY] =
+        bytes.as_slice().try_into().map_err(|_| KeySourceError::Length(path.to_owned()))?;
     let secret = Secret::new(key);
     key.zeroize();
     Ok(secret)

@@ -72,7 +72,8 @@ impl Binding<'_> {
     fn associated(&self, key_version: u32) -> Vec<u8> {
         let mut data = b"twinlock factor v1".to_vec();
         let (uid, version) = (self.uid.to_be_bytes(), key_version.to_be_bytes());
-        let parts = [self.user.as_str().as_bytes(), &uid, self.factor.0.as_bytes(), self.kind.as_bytes(), &version];
+        let parts =
+            [self.user.as_str().as_bytes(), &uid, self.factor.0.as_bytes(), self.kind.as_bytes(), &version];
         for part in parts {
             data.extend_from_slice(&(part.len() as u64).to_be_bytes());
             data.extend_from_slice(part);
@@ -211,7 +212,10 @@ mod tests {
             assert!(sealer.open(&flipped, at).is_err(), "bit {bit}");
         }
         assert!(sealer.open(&Sealed { key_version: 1, bytes: vec![] }, at).is_err());
-        assert_eq!(sealer.open(&Sealed { key_version: 2, ..sealed }, at).err(), Some(SealError::UnknownKey(2)));
+        assert_eq!(
+            sealer.open(&Sealed { key_version: 2, ..sealed }, at).err(),
+            Some(SealError::UnknownKey(2))
+        );
     }
 
     #[test]

@@ -102,7 +102,11 @@ async fn a_step_is_accepted_once_and_no_older_one_after_it() {
         (11, Ruling::Used),
         (13, accepted),
     ] {
-        assert_eq!(world.store.settle(attempt(&alice, Some(step), "sshd")).await.unwrap(), expected, "{step}");
+        assert_eq!(
+            world.store.settle(attempt(&alice, Some(step), "sshd")).await.unwrap(),
+            expected,
+            "{step}"
+        );
     }
     let world = world.reopened().await;
     assert_eq!(world.store.settle(attempt(&alice, Some(13), "sshd")).await.unwrap(), Ruling::Used);
@@ -199,7 +203,11 @@ async fn unlock_and_reset_forget_failures() {
     assert_eq!(world.store.standing(budgets, NOW).await.unwrap(), Standing::Open);
     assert_eq!(world.store.reset(&name, record(Event::Reset, "alice")).await.unwrap(), 1);
     assert!(world.store.portfolio(&name).await.unwrap().unwrap().factors.is_empty());
-    assert_eq!(world.store.settle(attempt(&alice, Some(99), "sshd")).await.unwrap(), Ruling::Used, "it is gone");
+    assert_eq!(
+        world.store.settle(attempt(&alice, Some(99), "sshd")).await.unwrap(),
+        Ruling::Used,
+        "it is gone"
+    );
 }
 
 #[tokio::test]
@@ -263,7 +271,8 @@ async fn the_trail_keeps_every_decision_in_order() {
     world.store.settle(attempt(&alice, None, "sshd")).await.unwrap();
     world.store.settle(attempt(&alice, Some(20), "sshd")).await.unwrap();
     let entries = world.store.trail(audit::Filter::default(), 100).await.unwrap();
-    let told: Vec<_> = entries.iter().map(|e| (e.event.as_str(), e.outcome.as_str(), e.reason.as_str())).collect();
+    let told: Vec<_> =
+        entries.iter().map(|e| (e.event.as_str(), e.outcome.as_str(), e.reason.as_str())).collect();
     let factor = alice.factors[0].id.0.as_str();
     assert_eq!(told, [("enroll", "granted", ""), ("login", "denied", "wrong"), ("login", "granted", factor)]);
     let filter = audit::Filter { behind: entries[1].number, ..audit::Filter::default() };
@@ -276,7 +285,8 @@ async fn the_trail_keeps_every_decision_in_order() {
 fn loose_modes_are_refused_with_the_remedy() {
     use std::{fs, os::unix::fs::PermissionsExt};
     let folder = private();
-    let mode = |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let mode =
+        |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     drop(Sqlite::open(folder.path()).unwrap());
     mode(&folder.path().join("twinlock.db"), 0o644);
     let error = Sqlite::open(folder.path()).err().unwrap().to_string();

@@ -52,7 +52,9 @@ fn authenticate(mut host: Host<'_>, arguments: &[&CStr]) -> PamResultCode {
         Ok(options) => options,
         Err(bad) => {
             sys::syslog(Level::Error, &format!("pam_twinlock: {bad}; denied"));
-            return outcome::code(&Outcome::BadArgument, crate::options::Unavailable::Deny, || Standing::Guarded);
+            return outcome::code(&Outcome::BadArgument, crate::options::Unavailable::Deny, || {
+                Standing::Guarded
+            });
         }
     };
     fault_injection(&options);
@@ -77,7 +79,10 @@ fn attempt(host: &mut Host<'_>, login: &Circumstances, options: &Options) -> Out
         None => default_socket(login.euid),
     };
     let mut nonce = [0; limit::NONCE];
-    #[expect(clippy::disallowed_methods, reason = "the module's one use of randomness; tests pass a nonce below")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the module's one use of randomness; tests pass a nonce below"
+    )]
     if getrandom::fill(&mut nonce).is_err() {
         return Outcome::NoContext("no randomness for the nonce");
     }

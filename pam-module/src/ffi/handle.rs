@@ -1,6 +1,6 @@
 //! The PAM handle as an [`Application`].
 
-use nix::unistd::{getuid, geteuid};
+use nix::unistd::{geteuid, getuid};
 use pam::{
     constants::{PAM_PROMPT_ECHO_OFF, PAM_PROMPT_ECHO_ON, PAM_SILENT, PAM_TEXT_INFO, PamFlag},
     conv::Conv,

@@ -29,10 +29,8 @@ pub(super) fn portfolio(connection: &Connection, user: &UserName) -> Result<Opti
 pub(super) fn portfolios(connection: &Connection) -> Result<Vec<Portfolio>, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT id, name, uid FROM account ORDER BY name").map_err(unavailable)?;
-    let accounts: Vec<AccountRow> = statement
-        .query_map([], account_row)
-        .and_then(Iterator::collect)
-        .map_err(unavailable)?;
+    let accounts: Vec<AccountRow> =
+        statement.query_map([], account_row).and_then(Iterator::collect).map_err(unavailable)?;
     accounts.into_iter().map(|account| complete(connection, account)).collect()
 }
 
@@ -173,9 +171,8 @@ pub(super) fn reset(
 }
 
 pub(super) fn keyring(connection: &Connection) -> Result<Vec<WrappedKey>, StoreError> {
-    let mut statement = connection
-        .prepare("SELECT version, wrapped FROM keyring ORDER BY version")
-        .map_err(unavailable)?;
+    let mut statement =
+        connection.prepare("SELECT version, wrapped FROM keyring ORDER BY version").map_err(unavailable)?;
     statement
         .query_map([], |row| Ok(WrappedKey { version: row.get(0)?, wrapped: row.get(1)? }))
         .and_then(Iterator::collect)

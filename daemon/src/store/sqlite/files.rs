@@ -20,7 +20,10 @@ impl Lock {
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = file.map_err(|error| cannot("open", &path, &error))?;
         Flock::lock(file, FlockArg::LockExclusiveNonblock).map(Self).map_err(|(_, errno)| {
-            StoreError::Unavailable(format!("{}: another twinlockd uses this folder ({errno})", folder.display()))
+            StoreError::Unavailable(format!(
+                "{}: another twinlockd uses this folder ({errno})",
+                folder.display()
+            ))
         })
     }
 }

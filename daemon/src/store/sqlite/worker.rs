@@ -155,14 +155,16 @@ fn checkpoint(connection: &Connection) -> i64 {
     pages.unwrap_or(0)
 }
 
+type Reading = Box<dyn FnOnce(&Connection) + Send>;
+
 /// The reading thread.
 pub(super) struct Reader {
-    queue: mpsc::Sender<Box<dyn FnOnce(&Connection) + Send>>,
+    queue: mpsc::Sender<Reading>,
 }
 
 impl Reader {
     pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
-        let (queue, verbs) = mpsc::channel::<Box<dyn FnOnce(&Connection) + Send>>();
+        let (queue, verbs) = mpsc::channel::<Reading>();
         let body = move || {
             for verb in verbs {
                 verb(&connection);
