@@ -11,8 +11,8 @@ use crate::{args::QrForm, failure::Failure};
 pub async fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
     let prompt = prompt.to_owned();
     interruptible(move || {
-        let mut stderr = io::stderr().lock();
-        write!(stderr, "{prompt}").and_then(|()| stderr.flush())?;
+        // Not locked while somebody types: after Ctrl-C there is something to say.
+        write!(io::stderr(), "{prompt}").and_then(|()| io::stderr().flush())?;
         let mut line = Zeroizing::new(String::new());
         let read = io::Read::take(io::stdin().lock(), limit::ANSWER as u64).read_line(&mut line)?;
         if read == 0 {

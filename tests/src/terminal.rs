@@ -28,7 +28,7 @@ impl Terminal {
     #[track_caller]
     pub fn expect(&mut self, text: &str) -> String {
         match self.session.exp_string(text) {
-            Ok(before) => before,
+            Ok(before) => decode(&before),
             Err(error) => panic!("expected {text:?}: {error}"),
         }
     }
@@ -65,7 +65,7 @@ impl Terminal {
     #[track_caller]
     pub fn finish(mut self) -> (String, i32) {
         let rest = match self.session.exp_eof() {
-            Ok(rest) => rest,
+            Ok(rest) => decode(&rest),
             Err(error) => panic!("expected the end: {error}"),
         };
         let status = crate::wait::until("the program's end", 10, || match self.session.process().status() {
@@ -82,4 +82,10 @@ impl Terminal {
     pub fn kill(mut self) {
         self.session.process_mut().signal(Signal::SIGKILL).expect("it runs");
     }
+}
+
+/// rexpect gives each byte as a character.
+fn decode(text: &str) -> String {
+    let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }

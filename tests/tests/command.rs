@@ -120,6 +120,7 @@ fn a_wrong_password_enrolls_nothing_and_is_throttled() {
         }
         terminal.finish()
     };
+    // Four are free; after the fifth even a right one has to wait.
     let (said, code) = attempt(3);
     assert!(code == 1 && said.contains("wrong three times; nothing has changed"), "{said}");
     let (said, code) = attempt(2);

@@ -67,7 +67,7 @@ fn swapped_and_flipped_blobs_are_refused() {
     assert!(daemon.stop().success());
 
     world::sh(&format!("cp -p /root/before.db {DB}; rm -f {DB}-wal {DB}-shm"));
-    sql("UPDATE factor SET sealed = substr(sealed, 1, 30) || x'ff' || substr(sealed, 32) \
+    sql("UPDATE factor SET sealed = CAST(substr(sealed, 1, 30) || x'ff' || substr(sealed, 32) AS BLOB) \
          WHERE account = (SELECT id FROM account WHERE name = 'alice')");
     let _daemon = world.daemon();
     assert_eq!(log_in("alice", &alice.code(0)), pam::AUTHINFO_UNAVAIL);

@@ -213,7 +213,7 @@ impl Ports {
         let named = self.named(by, &request.user).await?;
         let name = UserName::parse(&named.account.name).map_err(|_| Undecided::Malformed("a user name"))?;
         let record = self.record(by, audit::Event::Unlock, name.as_str(), "", "");
-        Ok(UnlockResult { failures_forgotten: self.store.unlock(&name, record).await? })
+        Ok(UnlockResult { failures_forgotten: self.store.unlock(&name, named.account.uid, record).await? })
     }
 
     async fn explain(&self, _: &Administrator, request: ExplainRequest) -> Result<Explanation, Undecided> {

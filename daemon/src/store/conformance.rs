@@ -198,7 +198,7 @@ async fn unlock_and_reset_forget_failures() {
     for _ in 0..5 {
         world.store.settle(attempt(&alice, None, "sshd")).await.unwrap();
     }
-    assert_eq!(world.store.unlock(&name, record(Event::Unlock, "alice")).await.unwrap(), 5);
+    assert_eq!(world.store.unlock(&name, 1000, record(Event::Unlock, "alice")).await.unwrap(), 5);
     let budgets = attempt(&alice, None, "sshd").budgets;
     assert_eq!(world.store.standing(budgets, NOW).await.unwrap(), Standing::Open);
     assert_eq!(world.store.reset(&name, record(Event::Reset, "alice")).await.unwrap(), 1);

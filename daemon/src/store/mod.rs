@@ -184,8 +184,9 @@ pub trait Store: Ledger<Error = StoreError> {
     /// Removes all factors of a user and forgets their failures; says how many factors there were.
     async fn reset(&self, user: &UserName, record: audit::Record) -> Result<u32, StoreError>;
 
-    /// Forgets the failures that throttle a user (and the confirmations of their password); says how many.
-    async fn unlock(&self, user: &UserName, record: audit::Record) -> Result<u32, StoreError>;
+    /// Forgets the failures that throttle a user (and the confirmations of their password, which are of the uid);
+    /// says how many.
+    async fn unlock(&self, user: &UserName, uid: u32, record: audit::Record) -> Result<u32, StoreError>;
 
     /// Adds to the trail.
     async fn append(&self, record: audit::Record) -> Result<(), StoreError>;

@@ -22,6 +22,7 @@ use twinlock_proto::{
 
 use crate::authority::{ANSWER_WITHIN, Authority, Fault, Talk};
 use executor::Executor;
+use socket::Socket;
 
 /// twinlockd behind a socket path.
 #[derive(Debug)]
@@ -41,15 +42,15 @@ impl Authority for Daemon {
     type Talk = Line;
 
     fn begin(&mut self, open: Open) -> Result<Line, Fault> {
-        let socket = socket::Socket::connect(&self.path)?;
+        let socket = Socket::connect(&self.path)?;
         let mut executor = Executor::new(socket.clone());
         let handshake = http2::Builder::new(executor.spawner())
             .max_header_list_size(limit::HEADERS)
             .max_concurrent_reset_streams(0)
-            .handshake(socket);
+            .handshake(socket.clone());
         let deadline = Instant::now() + ANSWER_WITHIN;
         let (sender, connection) =
-            executor.run(handshake, deadline).ok_or(Fault::Late)?.map_err(|error| untrusted(&error))?;
+            executor.run(handshake, deadline).ok_or(Fault::Late)?.map_err(|error| fault(&error, &socket))?;
         executor.spawn_connection(connection);
 
         let (replies, queue) = mpsc::unbounded_channel();
@@ -62,8 +63,8 @@ impl Authority for Daemon {
         let response = executor
             .run(client.authenticate(UnboundedReceiverStream::new(queue)), deadline)
             .ok_or(Fault::Late)?
-            .map_err(|status| fault(&status))?;
-        Ok(Line { executor, steps: response.into_inner(), replies })
+            .map_err(|status| fault(&status, &socket))?;
+        Ok(Line { executor, steps: response.into_inner(), replies, socket })
     }
 }
 
@@ -72,6 +73,7 @@ pub struct Line {
     steps: Streaming<Step>,
     replies: mpsc::UnboundedSender<Reply>,
     executor: Executor,
+    socket: Socket,
 }
 
 impl Talk for Line {
@@ -80,7 +82,7 @@ impl Talk for Line {
             None => Err(Fault::Late),
             Some(Ok(Some(step))) => Ok(step),
             Some(Ok(None)) => Err(Fault::Broken),
-            Some(Err(status)) => Err(fault(&status)),
+            Some(Err(status)) => Err(fault(&status, &self.socket)),
         }
     }
 
@@ -94,43 +96,15 @@ fn send(replies: &mpsc::UnboundedSender<Reply>, kind: reply::Kind) -> Result<(),
 }
 
 /// A status means that the daemon could not decide, or that the transport failed. Only a connection that
-/// simply ended may be opened anew.
-fn fault(status: &tonic::Status) -> Fault {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(status);
-    while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<hyper::Error>() {
-            return untrusted(error);
-        }
-        source = error.source();
-    }
-    Fault::Untrusted(format!("{}: {}", status.code(), status.message()))
-}
-
-fn untrusted(error: &hyper::Error) -> Fault {
-    if error.is_closed() || error.is_canceled() || error.is_incomplete_message() || ended(error) {
+/// simply ended may be opened anew: that the socket knows best.
+fn fault(error: &(dyn std::error::Error + 'static), socket: &Socket) -> Fault {
+    if socket.ended() {
         return Fault::Broken;
     }
-    Fault::Untrusted(match std::error::Error::source(error) {
+    Fault::Untrusted(match error.source() {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     })
-}
-
-/// Whether the socket's end, or a GOAWAY without an error, is behind it.
-fn ended(error: &hyper::Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            return matches!(
-                io.kind(),
-                std::io::ErrorKind::BrokenPipe
-                    | std::io::ErrorKind::ConnectionReset
-                    | std::io::ErrorKind::UnexpectedEof
-            );
-        }
-        source = error.source();
-    }
-    false
 }
 
 /// hyper's request sender as the service that the generated client expects.

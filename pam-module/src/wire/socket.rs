@@ -10,7 +10,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicI16, Ordering},
+        atomic::{AtomicBool, AtomicI16, Ordering},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -41,6 +41,8 @@ struct Inner {
     descriptor: OwnedFd,
     /// The poll(2) events that some future waits for.
     wanted: AtomicI16,
+    /// The other end closed it.
+    ended: AtomicBool,
 }
 
 impl Socket {
@@ -63,7 +65,7 @@ impl Socket {
         if peer.uid() != 0 {
             return Err(Fault::Untrusted(format!("the process behind {} is not root's", path.display())));
         }
-        Ok(Self(Arc::new(Inner { descriptor, wanted: AtomicI16::new(0) })))
+        Ok(Self(Arc::new(Inner { descriptor, wanted: AtomicI16::new(0), ended: AtomicBool::new(false) })))
     }
 
     /// Waits until the socket is ready for what is wanted; false when the deadline passed.
@@ -85,6 +87,18 @@ impl Socket {
         }
     }
 
+    /// Whether the other end closed the connection.
+    pub(super) fn ended(&self) -> bool {
+        self.0.ended.load(Ordering::Relaxed)
+    }
+
+    fn failed<T>(&self, errno: Errno) -> Poll<io::Result<T>> {
+        if matches!(errno, Errno::EPIPE | Errno::ECONNRESET) {
+            self.0.ended.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(Err(errno.into()))
+    }
+
     fn want<T>(&self, events: PollFlags) -> Poll<T> {
         self.0.wanted.fetch_or(events.bits(), Ordering::Relaxed);
         Poll::Pending
@@ -102,12 +116,13 @@ impl hyper::rt::Read for Socket {
         loop {
             match recv(self.0.descriptor.as_raw_fd(), &mut bytes[..room], MsgFlags::MSG_DONTWAIT) {
                 Ok(n) => {
+                    self.0.ended.fetch_or(n == 0, Ordering::Relaxed);
                     buffer.put_slice(&bytes[..n]);
                     return Poll::Ready(Ok(()));
                 }
                 Err(Errno::EAGAIN) => return self.want(PollFlags::POLLIN),
                 Err(Errno::EINTR) => {}
-                Err(errno) => return Poll::Ready(Err(errno.into())),
+                Err(errno) => return self.failed(errno),
             }
         }
     }
@@ -122,7 +137,7 @@ impl hyper::rt::Write for Socket {
                 Ok(n) => return Poll::Ready(Ok(n)),
                 Err(Errno::EAGAIN) => return self.want(PollFlags::POLLOUT),
                 Err(Errno::EINTR) => {}
-                Err(errno) => return Poll::Ready(Err(errno.into())),
+                Err(errno) => return self.failed(errno),
             }
         }
     }

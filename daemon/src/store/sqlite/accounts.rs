@@ -6,7 +6,7 @@ use super::{attempts, trail, unavailable};
 use crate::{
     audit,
     clock::Timestamp,
-    engine::enrollment::MOST_FACTORS,
+    engine::{enrollment::MOST_FACTORS, throttle::Account},
     factor::totp::{Algorithm, Drift, Parameters},
     names::{AccountId, FactorId, UserName},
     store::{Added, FactorRecord, NewFactor, Portfolio, Proof, Sealed, StoreError, WrappedKey},
@@ -142,7 +142,7 @@ fn account_for(connection: &Connection, new: &NewFactor) -> Result<AccountId, St
         if existing.uid == new.uid {
             return Ok(existing.account);
         }
-        attempts::forget(connection, existing.account, existing.uid)?;
+        attempts::forget(connection, &Account::User(existing.account))?;
         connection.execute("DELETE FROM account WHERE id = ?1", [existing.account.0]).map_err(unavailable)?;
     }
     connection
@@ -160,7 +160,7 @@ pub(super) fn reset(
 ) -> Result<u32, StoreError> {
     let mut removed = 0;
     if let Some(portfolio) = portfolio(connection, user)? {
-        attempts::forget(connection, portfolio.account, portfolio.uid)?;
+        attempts::forget(connection, &Account::User(portfolio.account))?;
         let deleted = connection
             .execute("DELETE FROM factor WHERE account = ?1", [portfolio.account.0])
             .map_err(unavailable)?;

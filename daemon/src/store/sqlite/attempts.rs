@@ -171,29 +171,25 @@ fn add_failure(
 pub(super) fn unlock(
     connection: &Connection,
     user: &UserName,
+    uid: u32,
     record: &audit::Record,
 ) -> Result<u32, StoreError> {
-    let found: Option<(i64, u32)> = connection
-        .query_row("SELECT id, uid FROM account WHERE name = ?1", [user.as_str()], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+    let account = connection
+        .query_row("SELECT id FROM account WHERE name = ?1", [user.as_str()], |row| row.get(0).map(AccountId))
         .optional()
         .map_err(unavailable)?;
-    let mut forgotten = 0;
-    if let Some((id, uid)) = found {
-        forgotten = forget(connection, AccountId(id), uid)?;
+    let mut forgotten = forget(connection, &Account::Password(uid))?;
+    if let Some(account) = account {
+        forgotten += forget(connection, &Account::User(account))?;
     }
     trail::append(connection, record)?;
     Ok(forgotten)
 }
 
-/// Forgets every failure of an account.
-pub(super) fn forget(connection: &Connection, account: AccountId, uid: u32) -> Result<u32, StoreError> {
+/// Forgets every failure that is charged to this.
+pub(super) fn forget(connection: &Connection, account: &Account) -> Result<u32, StoreError> {
     let removed = connection
-        .execute(
-            "DELETE FROM failure WHERE budget IN (?1, ?2)",
-            [name(&Account::User(account)), name(&Account::Password(uid))],
-        )
+        .execute("DELETE FROM failure WHERE budget = ?1", [name(account)])
         .map_err(unavailable)?;
     Ok(u32::try_from(removed).unwrap_or(u32::MAX))
 }

@@ -137,9 +137,9 @@ impl Store for Sqlite {
         self.write(move |connection| accounts::reset(connection, &user, &record)).await
     }
 
-    async fn unlock(&self, user: &UserName, record: audit::Record) -> Result<u32, StoreError> {
+    async fn unlock(&self, user: &UserName, uid: u32, record: audit::Record) -> Result<u32, StoreError> {
         let user = user.clone();
-        self.write(move |connection| attempts::unlock(connection, &user, &record)).await
+        self.write(move |connection| attempts::unlock(connection, &user, uid, &record)).await
     }
 
     async fn append(&self, record: audit::Record) -> Result<(), StoreError> {
