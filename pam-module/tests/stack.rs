@@ -69,7 +69,11 @@ fn an_absent_daemon_is_unavailable_at_once_unless_the_administrator_said_ignore(
     assert!(start.elapsed() < Duration::from_secs(2));
 
     let host = Host::new("unavailable=ignore");
-    assert_eq!(host.run(&["-u", "daemon", "1"]).code, pam::PERM_DENIED, "ignored: nothing else is in this stack");
+    assert_eq!(
+        host.run(&["-u", "daemon", "1"]).code,
+        pam::PERM_DENIED,
+        "ignored: nothing else is in this stack"
+    );
     assert_eq!(host.run(&["-u", "root", "1"]).code, pam::PERM_DENIED, "root at the console");
     assert_eq!(host.run(&["-u", "root", "-r", "192.0.2.7", "1"]).code, pam::AUTHINFO_UNAVAIL);
     assert_eq!(host.run(&["-u", "nobody-here", "-r", "192.0.2.7", "1"]).code, pam::AUTHINFO_UNAVAIL);
@@ -167,7 +171,10 @@ fn a_socket_or_folder_that_is_not_roots_alone_is_refused_before_a_word_is_said()
 fn the_person_is_not_asked_again_when_the_daemon_restarts_at_the_prompt() {
     let again = || Script::new().prompt("Code: ").verdict(Outcome::Granted);
     for (broken, heard) in [
-        (Script::new().prompt("Code: ").hang_up(), &["open alice", "answer 123456", "open alice", "answer 123456"][..]),
+        (
+            Script::new().prompt("Code: ").hang_up(),
+            &["open alice", "answer 123456", "open alice", "answer 123456"][..],
+        ),
         (Script::new().prompt_and_go("Code: "), &["open alice", "open alice", "answer 123456"]),
     ] {
         let host = Host::new("");
@@ -266,7 +273,8 @@ fn nothing_is_left_behind_in_a_resident_host() {
 fn a_hostile_host_is_served_all_the_same() {
     let host = Host::new("");
     let _daemon = serve(&host, vec![Script::new().prompt("Code: ").verdict(Outcome::Granted)]);
-    let environment = [("http_proxy", "http://127.0.0.1:1"), ("TMPDIR", "/nonexistent"), ("LANG", "tr_TR.UTF-8")];
+    let environment =
+        [("http_proxy", "http://127.0.0.1:1"), ("TMPDIR", "/nonexistent"), ("LANG", "tr_TR.UTF-8")];
     let run = host.run_with(&["-H", "123456"], &environment);
     assert_eq!(run.code, pam::SUCCESS, "{run:?}");
 }

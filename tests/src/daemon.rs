@@ -114,7 +114,8 @@ pub mod faketime {
     /// Sets the clock, in seconds since 1970; it stands still there.
     pub fn set(seconds: i64) {
         let draft = Path::new(FILE).with_extension("new");
-        let out = Command::new("date").args(["+%Y-%m-%d %H:%M:%S", "-d", &format!("@{seconds}")]).output().unwrap();
+        let out =
+            Command::new("date").args(["+%Y-%m-%d %H:%M:%S", "-d", &format!("@{seconds}")]).output().unwrap();
         fs::write(&draft, out.stdout).unwrap();
         fs::rename(draft, FILE).unwrap();
     }

@@ -56,7 +56,10 @@ fn a_user_enrolls_at_the_terminal_and_is_asked_from_then_on() {
     let phone = enroll_at_the_terminal(&["--label", "phone"]);
     let status = json(&user("alice", &["status", "--json"]).output().unwrap());
     assert_eq!((&status["enrolled"], &status["requirement"]), (&true.into(), &"optional".into()));
-    assert_eq!((&status["factors"][0]["label"], &status["factors"][0]["kind"]), (&"phone".into(), &"totp".into()));
+    assert_eq!(
+        (&status["factors"][0]["label"], &status["factors"][0]["kind"]),
+        (&"phone".into(), &"totp".into())
+    );
     assert_eq!(status["uid"], 1000);
     let login = |code: &str| pamhost::run(&["-s", "ours", "-u", "alice", code]).code;
     assert_ne!(login(&phone.code(-1)), pam::SUCCESS, "the code of the enrollment is spent");
@@ -82,7 +85,10 @@ fn the_qr_code_on_the_screen_holds_the_link() {
     assert!(shown.contains("\u{1b}[?1049h"), "on the alternate screen");
     terminal.interrupt();
     let (said, code) = terminal.finish();
-    assert!(said.contains("\u{1b}[?1049l") && said.contains("\u{1b}[3J"), "wiped even after Ctrl-C: {said:?}");
+    assert!(
+        said.contains("\u{1b}[?1049l") && said.contains("\u{1b}[3J"),
+        "wiped even after Ctrl-C: {said:?}"
+    );
     assert_eq!(code, 130);
     assert_eq!(json(&root(&["user", "show", "alice", "--json"]))["enrolled"], false, "nothing has changed");
 }
@@ -97,8 +103,8 @@ fn qr_text(screen: &str) -> String {
     let width = rows.iter().map(Vec::len).max().unwrap();
     let light = |x: usize, y: usize| match rows[y / 2].get(x) {
         Some('\u{2588}') => true,
-        Some('\u{2580}') => y % 2 == 0,
-        Some('\u{2584}') => y % 2 == 1,
+        Some('\u{2580}') => y.is_multiple_of(2),
+        Some('\u{2584}') => !y.is_multiple_of(2),
         _ => false,
     };
     let scale = 4;
@@ -252,7 +258,9 @@ fn each_mistake_gets_one_clear_line_and_its_exit_code() {
     let short = root(&["user", "enroll", "alice", "totp", "--secret-file", "/root/short"]);
     refused(&short, 1, "under 128 bits");
     assert!(
-        root(&["user", "enroll", "alice", "totp", "--secret-file", "/root/short", "--allow-short"]).status.success()
+        root(&["user", "enroll", "alice", "totp", "--secret-file", "/root/short", "--allow-short"])
+            .status
+            .success()
     );
     refused(&user("alice", &["user", "list"]).output().unwrap(), 77, "this needs root");
     refused(&user("alice", &["enroll", "totp"]).output().unwrap(), 2, "run this at a terminal");

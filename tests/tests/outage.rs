@@ -1,5 +1,4 @@
 //! twinlockd absent, stopped, restarted, or its state broken: as the contract says, within the deadlines.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::time::{Duration, Instant};
 
@@ -87,7 +86,9 @@ fn a_conversation_ends_at_its_deadline() {
     world::stack("ours", "auth required pam_twinlock.so after_first_factor timeout=1\n");
     let phone = world.enroll("alice");
     let racers = Racers::at_the_prompt(&[("ours", "alice", phone.code(0))], &[]);
-    wait::until("the daemon's own end of it", 10, || (world.logins("alice") == ["denied expired"]).then_some(()));
+    wait::until("the daemon's own end of it", 10, || {
+        (world.logins("alice") == ["denied expired"]).then_some(())
+    });
     assert_eq!(racers.answer(), [false], "a right code after the time is over");
 }
 
@@ -98,7 +99,11 @@ fn loose_modes_and_a_lost_key_stop_the_daemon_with_the_remedy() {
     let _phone = world.enroll("alice");
     assert!(daemon.stop().success());
     for (spoil, mend, expected) in [
-        ("chmod 0644 /var/lib/twinlock/twinlock.db", "chmod 0600 /var/lib/twinlock/twinlock.db", "chmod 0600"),
+        (
+            "chmod 0644 /var/lib/twinlock/twinlock.db",
+            "chmod 0600 /var/lib/twinlock/twinlock.db",
+            "chmod 0600",
+        ),
         ("chmod 0755 /var/lib/twinlock", "chmod 0700 /var/lib/twinlock", "chmod 0700"),
         ("chmod 0640 /var/lib/twinlock/key", "chmod 0600 /var/lib/twinlock/key", "chmod 0600"),
         ("mv /var/lib/twinlock/key /root", "mv /root/key /var/lib/twinlock", "bring that key back"),

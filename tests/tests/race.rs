@@ -1,6 +1,6 @@
 //! One code, one login, whoever is faster; and no right code refused because somebody else was there. The peers run
 //! beside us: their numbers are printed, ours are asserted.
-#![expect(clippy::print_stdout, reason = "the peers' numbers are there to be read")]
+#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use twinlock_tests::{
     daemon::{Daemon, faketime},
@@ -83,14 +83,19 @@ fn users_who_log_in_at_the_same_instant_are_never_refused() {
     for round in 1..=rounds {
         let time = start + 30 * round;
         daemon.set_clock(time);
-        let logins: Vec<_> =
-            users.iter().zip(&phones).map(|(user, phone)| ("ours", user.as_str(), phone.code_at(time))).collect();
+        let logins: Vec<_> = users
+            .iter()
+            .zip(&phones)
+            .map(|(user, phone)| ("ours", user.as_str(), phone.code_at(time)))
+            .collect();
         let inside = Racers::at_the_prompt(&logins, &[]).answer();
         assert!(inside.iter().all(|inside| *inside), "round {round}: {inside:?}");
     }
     let refused = oath(&users, start, rounds);
     let tries = rounds * 8;
-    println!("8 users at once, {rounds} rounds: twinlock refused 0 of {tries}, pam_oath refused {refused} of {tries}");
+    println!(
+        "8 users at once, {rounds} rounds: twinlock refused 0 of {tries}, pam_oath refused {refused} of {tries}"
+    );
 }
 
 /// Right codes that pam_oath refused.

@@ -58,8 +58,10 @@ fn swapped_and_flipped_blobs_are_refused() {
 
     // bob's key in alice's row: bob's phone must not open alice's account, nor alice's.
     world::sh(&format!("cp -p {DB} /root/before.db"));
-    sql("UPDATE factor SET sealed = (SELECT sealed FROM factor f JOIN account a ON a.id = f.account WHERE a.name = 'bob') \
-         WHERE account = (SELECT id FROM account WHERE name = 'alice')");
+    sql(
+        "UPDATE factor SET sealed = (SELECT sealed FROM factor f JOIN account a ON a.id = f.account WHERE a.name = 'bob') \
+         WHERE account = (SELECT id FROM account WHERE name = 'alice')",
+    );
     let daemon = world.daemon();
     assert_eq!(log_in("alice", &bob.code(0)), pam::AUTHINFO_UNAVAIL);
     assert_eq!(log_in("alice", &alice.code(0)), pam::AUTHINFO_UNAVAIL);
@@ -108,7 +110,9 @@ fn the_most_verbose_log_of_enrollment_and_login_holds_no_secret_code_or_password
 
     let log = world.log_with("session opened");
     let audit = String::from_utf8(world::root(&["audit", "--json"]).stdout).unwrap();
-    assert!(log.contains("twinlockd[") && log.contains("pam_twinlock(sshd:auth)") && audit.contains("granted"));
+    assert!(
+        log.contains("twinlockd[") && log.contains("pam_twinlock(sshd:auth)") && audit.contains("granted")
+    );
     for secret in [&phone.key, &confirmed, &typed, &wrong, PASSWORD, "correct battery staple"] {
         assert!(!log.contains(secret), "{secret} is in the log");
         assert!(!audit.contains(secret), "{secret} is in the trail");

@@ -31,7 +31,8 @@ fn configure(text: &str) {
 
 fn enroll_with(key: &str) {
     std::fs::write("/root/secret", key).unwrap();
-    let out = world::root(&["user", "enroll", "alice", "totp", "--secret-file", "/root/secret", "--activate"]);
+    let out =
+        world::root(&["user", "enroll", "alice", "totp", "--secret-file", "/root/secret", "--activate"]);
     assert!(out.status.success(), "{out:?}");
 }
 

@@ -87,7 +87,8 @@ impl Host {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
         let host = Self { folder };
-        let line = format!("auth required {} socket={} {arguments}\n", module.display(), host.socket().display());
+        let line =
+            format!("auth required {} socket={} {arguments}\n", module.display(), host.socket().display());
         // A relative socket in `arguments` must be the one that counts.
         for service in ["test", "sshd"] {
             fs::write(host.folder.path().join("pam.d").join(service), &line).unwrap();
@@ -217,15 +218,20 @@ impl Login for Scripted {
         let mut replies = request.into_inner();
         let (sender, receiver) = tokio::sync::mpsc::channel(4);
         tokio::spawn(async move {
-            let Some(Ok(Reply { kind: Some(reply::Kind::Open(open)) })) = replies.next().await else { return };
+            let Some(Ok(Reply { kind: Some(reply::Kind::Open(open)) })) = replies.next().await else {
+                return;
+            };
             heard.lock().unwrap().push(format!("open {}", open.user));
             for act in script.acts {
                 let waits = matches!(act, Act::Prompt(_));
                 let kind = match act {
-                    Act::Prompt(text) | Act::PromptAndGo(text) => step::Kind::Prompt(Prompt { text: text.into() }),
+                    Act::Prompt(text) | Act::PromptAndGo(text) => {
+                        step::Kind::Prompt(Prompt { text: text.into() })
+                    }
                     Act::Verdict(outcome, change) => {
                         let (nonce, user) = (open.nonce.clone(), open.user.clone());
-                        let mut verdict = Verdict { nonce, user, outcome: outcome.into(), revision: REVISION };
+                        let mut verdict =
+                            Verdict { nonce, user, outcome: outcome.into(), revision: REVISION };
                         if let Some(change) = change {
                             change(&mut verdict);
                         }
@@ -236,7 +242,9 @@ impl Login for Scripted {
                 if sender.send(Ok(Step { kind: Some(kind) })).await.is_err() {
                     return;
                 }
-                if waits && let Some(Ok(Reply { kind: Some(reply::Kind::Answer(answer)) })) = replies.next().await {
+                if waits
+                    && let Some(Ok(Reply { kind: Some(reply::Kind::Answer(answer)) })) = replies.next().await
+                {
                     heard.lock().unwrap().push(format!("answer {}", answer.text));
                 }
             }

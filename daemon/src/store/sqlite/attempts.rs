@@ -188,9 +188,8 @@ pub(super) fn unlock(
 
 /// Forgets every failure that is charged to this.
 pub(super) fn forget(connection: &Connection, account: &Account) -> Result<u32, StoreError> {
-    let removed = connection
-        .execute("DELETE FROM failure WHERE budget = ?1", [name(account)])
-        .map_err(unavailable)?;
+    let removed =
+        connection.execute("DELETE FROM failure WHERE budget = ?1", [name(account)]).map_err(unavailable)?;
     Ok(u32::try_from(removed).unwrap_or(u32::MAX))
 }
 

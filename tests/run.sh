@@ -1,0 +1,43 @@
+#!/bin/bash
+# All tests, from one command on a fresh Debian 12 or 13 with Rust:
+#
+#   sudo tests/run.sh            installs what is needed, builds, runs everything (a few minutes when cached)
+#   sudo tests/run.sh --long     adds what takes long
+#
+# Unit and crate tests run on this machine; system tests run in private Debian systems (tests/bed/box.sh), which are
+# kept in /var/cache/twinlock-tests.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export PATH="$PATH:${HOME:-/root}/.cargo/bin"
+[ "${SUDO_USER:-}" ] && export PATH="$PATH:$(getent passwd "$SUDO_USER" | cut -d: -f6)/.cargo/bin"
+[ "$(id -u)" = 0 ] || { echo "tests/run.sh needs root (namespaces, PAM): sudo tests/run.sh" >&2; exit 1; }
+step() { printf '\n== %s\n' "$*"; }
+
+long=
+case ${1:-} in
+'') ;;
+--long) long=1 ;;
+*) echo "usage: tests/run.sh [--long]" >&2; exit 2 ;;
+esac
+
+step "install what is needed"
+tests/install-needed.sh test
+
+step "build"
+TWINLOCK_ARTEFACTS=$(tests/build.sh)
+export TWINLOCK_ARTEFACTS
+
+step "unit and crate tests"
+cargo nextest run --locked --workspace --exclude twinlock-tests --features twinlock-proto/connect
+
+step "shipped files"
+for file in packaging/config/*.toml; do
+    install -m 0640 "$file" "/tmp/twinlock-check.$$.toml"
+    "$TWINLOCK_ARTEFACTS/twinlockd" --check --config "/tmp/twinlock-check.$$.toml"
+    rm "/tmp/twinlock-check.$$.toml"
+    echo "$file: good"
+done
+
+step "system tests"
+# The long ones are marked #[ignore = "long"].
+tests/nextest.sh --locked ${long:+--run-ignored all}
