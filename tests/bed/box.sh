@@ -28,6 +28,9 @@ build() {
     local mirror=${TWINLOCK_MIRROR:-$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Identifier: Packages' |
         awk '$2 !~ /security/ { print $1; exit }')}
     mkdir -p "$cache"
+    exec 9>"$cache/lock"
+    flock 9 # one builds, the others wait for it
+    [ -e "$tree/.ready" ] && return 0
     rm -rf --one-file-system "$tree"
     mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' \
         --include="$packages" "$suite" "$tree" "$mirror" >"$tree.log" 2>&1 ||
