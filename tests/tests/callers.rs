@@ -1,4 +1,5 @@
 //! Who may say what: programs that do not run as root, and what logs look like to fail2ban.
+#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::process::Command;
 
