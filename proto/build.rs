@@ -10,8 +10,17 @@ const FILES: [&str; 4] = [
 ];
 
 /// Messages that carry what a person typed or a key: they get a hand-written `Debug` (src/redacted.rs).
-const SECRET: [&str; 6] =
-    ["Answer", "EnrollBegin", "Offer", "VerifyRequest", "ProvisionRequest", "Provisioned"];
+const SECRET: [&str; 9] = [
+    "Answer",
+    "EnrollBegin",
+    "Offer",
+    "RecoveryCodes",
+    "RemoveRequest",
+    "VerifyRequest",
+    "ProvisionRequest",
+    "Provisioned",
+    "Bypass",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     for file in FILES {

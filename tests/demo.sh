@@ -104,6 +104,7 @@ spawn runuser -u $user -- $twinlock enroll totp --label phone --qr ascii
 expect "Login password of $user: " { send "$password\r" } timeout { die "no password prompt" }
 expect -re {Key:  ([A-Z2-7 ]+)} { set key [string map {" " ""} $expect_out(1,string)] } timeout { die "no key" }
 expect "code it shows: " { send "[code $key -1]\r" } timeout { die "no code prompt" }
+expect "saved them: " { send "\r" } timeout { die "no recovery codes" }
 expect "counts from now on" {} timeout { die "not enrolled" }
 expect eof
 puts "\n### a login by ssh: password, then a code of the app"

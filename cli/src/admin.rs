@@ -8,8 +8,8 @@ use tonic::{Request, transport::Channel};
 use twinlock_proto::{
     ADMIN_SOCKET, CLAIMED_BY, connect, limit,
     v1::{
-        Account, AccountRequest, AuditEntry, AuditRequest, ExplainRequest, ListAccountsRequest,
-        ProvisionRequest, admin_client::AdminClient, explanation::Outcome,
+        Account, AccountRequest, AuditEntry, AuditRequest, BypassRequest, ExplainRequest,
+        ListAccountsRequest, ProvisionRequest, admin_client::AdminClient, explanation::Outcome,
     },
 };
 use zeroize::Zeroizing;
@@ -64,6 +64,21 @@ pub async fn user(runtime_dir: &Path, command: &User, json: bool) -> Result<(), 
                 return output::json(&serde_json::json!({ "user": name, "factors_removed": removed }));
             }
             line(format!("{}: {removed} factor(s) removed; the user is not enrolled now.", clean(name)))
+        }
+        User::Bypass { name, reason, lifetime, uses } => {
+            let message = BypassRequest {
+                user: name.clone(),
+                reason: reason.clone(),
+                lifetime_s: u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX),
+                uses: *uses,
+            };
+            let bypass = client(runtime_dir).await?.issue_bypass(request(message)).await?.into_inner();
+            let expires = output::time(bypass.expires);
+            if json {
+                return output::json(&serde_json::json!({ "code": bypass.code, "expires": expires }));
+            }
+            line(format!("Bypass code for {}: {}", clean(name), bypass.code))?;
+            line(format!("It lets in {uses} time(s) until {expires} and is not shown again."))
         }
         User::Unlock { name } => {
             let forgotten =

@@ -40,6 +40,15 @@ pub enum Command {
     Enroll(Enroll),
     /// Ask for a code and say whether it is right; this spends the code
     Verify(Whose),
+    /// Make a new set of recovery codes, with a current code; the old set dies
+    Recovery(Whose),
+    /// Remove one of your factors, with a current code
+    Remove {
+        /// Its identifier, or its label
+        factor: String,
+        #[command(flatten)]
+        whose: Whose,
+    },
     /// Administer accounts (root)
     #[command(subcommand)]
     User(User),
@@ -48,6 +57,8 @@ pub enum Command {
     Policy(Policy),
     /// Read the audit trail (root)
     Audit(Audit),
+    /// Print completions for a shell
+    Completions { shell: clap_complete::Shell },
 }
 
 #[derive(Debug, Subcommand)]
@@ -105,6 +116,19 @@ pub enum User {
     Reset { name: String },
     /// Forget the failures that throttle an account
     Unlock { name: String },
+    /// Hand out a code that lets a user in without their factor, for a time
+    Bypass {
+        name: String,
+        /// Why: it stands in the audit trail
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// How long it lives, up to 24h
+        #[arg(long = "for", value_name = "TIME", default_value = "4h", value_parser = humantime::parse_duration)]
+        lifetime: std::time::Duration,
+        /// How often it can be used, up to 10
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+    },
 }
 
 #[derive(Debug, Subcommand)]

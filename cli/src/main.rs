@@ -16,7 +16,7 @@ use std::{
 };
 
 use args::{Arguments, Command, Enroll};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -43,6 +43,13 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Enroll(Enroll::Totp(options))) => own::enroll_totp(runtime_dir, options, *json).await,
         Some(Command::User(command)) => admin::user(runtime_dir, command, *json).await,
         Some(Command::Policy(command)) => admin::policy(runtime_dir, command, *json).await,
+        Some(Command::Recovery(whose)) => own::recovery(runtime_dir, whose, *json).await,
+        Some(Command::Remove { factor, whose }) => own::remove(runtime_dir, whose, factor, *json).await,
+        Some(Command::Completions { shell }) => {
+            let mut command = Arguments::command();
+            clap_complete::generate(*shell, &mut command, "twinlock", &mut io::stdout());
+            Ok(())
+        }
         Some(Command::Audit(options)) => admin::audit(runtime_dir, options, *json).await,
     }
 }

@@ -164,6 +164,7 @@ pub fn account(account: &v1::Account) -> Result<(), Failure> {
     if account.stopped {
         line("Throttled:      until an administrator runs: twinlock user unlock")?;
     }
+    line(format!("Recovery codes left:                {}", account.recovery_codes_left))?;
     line(format!("Wrong codes since the last success: {}", account.failures_since_success))?;
     if account.factors.iter().any(|factor| factor.kind == "totp") {
         line(

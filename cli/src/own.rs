@@ -8,9 +8,9 @@ use tonic::transport::Channel;
 use twinlock_proto::{
     USER_SOCKET, connect, limit,
     v1::{
-        Answer, EnrollBegin, EnrollReply, Offer, Question, Refusal, StatusRequest, VerifyRequest,
-        VerifyResult, enroll_reply, enroll_step, question::Subject, refusal::Reason,
-        self_service_client::SelfServiceClient, verify_result::Outcome,
+        Answer, EnrollBegin, EnrollReply, Offer, Question, RecoveryCodes, Refusal, RemoveRequest,
+        StatusRequest, VerifyRequest, VerifyResult, enroll_reply, enroll_step, question::Subject,
+        refusal::Reason, self_service_client::SelfServiceClient, verify_result::Outcome,
     },
 };
 
@@ -53,9 +53,7 @@ pub async fn status(runtime_dir: &Path, whose: &Whose, json: bool) -> Result<(),
 pub async fn verify(runtime_dir: &Path, whose: &Whose, json: bool) -> Result<(), Failure> {
     check_whose(whose)?;
     let mut client = client(runtime_dir).await?;
-    let code = terminal::ask("Verification code: ").await?;
-    let request = VerifyRequest { code: code.as_str().to_owned() };
-    let result = client.verify(request).await?.into_inner();
+    let result = client.verify(ask_for_code().await?).await?.into_inner();
     if json {
         output::json(
             &serde_json::json!({ "outcome": word(&result), "retry_after_s": result.retry_after_s }),
@@ -66,21 +64,68 @@ pub async fn verify(runtime_dir: &Path, whose: &Whose, json: bool) -> Result<(),
             Err(Failure::new(code_of(&result), ""))
         };
     }
+    right(&result)?;
+    line("Right. That code is spent now; a login needs the next one.")
+}
+
+pub async fn recovery(runtime_dir: &Path, whose: &Whose, json: bool) -> Result<(), Failure> {
+    check_whose(whose)?;
+    let mut client = client(runtime_dir).await?;
+    let result = client.renew_recovery(ask_for_code().await?).await?.into_inner();
+    right(&result.verified.unwrap_or_default())?;
+    let codes = result.recovery.ok_or_else(|| Failure::new(LATER, "twinlockd gave no codes; try again"))?;
+    if json { output::json(&serde_json::json!({ "codes": codes.codes })) } else { show_recovery(&codes) }
+}
+
+pub async fn remove(runtime_dir: &Path, whose: &Whose, factor: &str, json: bool) -> Result<(), Failure> {
+    check_whose(whose)?;
+    let mut client = client(runtime_dir).await?;
+    let code = terminal::ask("Verification code: ").await?.as_str().to_owned();
+    let result = client.remove_factor(RemoveRequest { factor: factor.to_owned(), code }).await?.into_inner();
+    right(&result)?;
+    if json {
+        return output::json(&serde_json::json!({ "removed": factor }));
+    }
+    line(format!("Factor {} is removed.", clean(factor)))
+}
+
+async fn ask_for_code() -> Result<VerifyRequest, Failure> {
+    let code = terminal::ask("Verification code: ").await?;
+    Ok(VerifyRequest { code: code.as_str().to_owned() })
+}
+
+/// Recovery codes, for paper or a password manager.
+fn show_recovery(codes: &RecoveryCodes) -> Result<(), Failure> {
+    line("Recovery codes: each lets you in once without your phone. They are not shown again.")?;
+    for code in &codes.codes {
+        line(format!("    {}", clean(code)))?;
+    }
+    Ok(())
+}
+
+/// Nothing, or what was wrong with the code.
+fn right(result: &VerifyResult) -> Result<(), Failure> {
     let wait = if result.retry_after_s > 0 {
         format!("try again in {} s", result.retry_after_s)
     } else {
         "ask your administrator (twinlock user unlock)".to_owned()
     };
     let text = match result.outcome() {
-        Outcome::Right => return line("Right. That code is spent now; a login needs the next one."),
+        Outcome::Right => return Ok(()),
         Outcome::Wrong => "wrong code".to_owned(),
         Outcome::Used => "that code was used before; wait for the next".to_owned(),
         Outcome::Throttled => format!("too many wrong codes; {wait}"),
         Outcome::NotEnrolled => "you have no factor; add one: twinlock enroll totp".to_owned(),
-        Outcome::Malformed => "that cannot be a code: type the 6 to 8 digits that the app shows".to_owned(),
+        Outcome::Malformed => {
+            "that cannot be a code: type the 6 to 8 digits that the app shows, or a recovery code".to_owned()
+        }
+        Outcome::NoSuchFactor => "you have no such factor; see twinlock status".to_owned(),
+        Outcome::LastFactor => {
+            "policy requires a factor and this is your last: add another one first".to_owned()
+        }
         Outcome::Unspecified => "twinlockd gave an answer of a newer version; finish the upgrade".to_owned(),
     };
-    Err(Failure::new(code_of(&result), text))
+    Err(Failure::new(code_of(result), text))
 }
 
 fn code_of(result: &VerifyResult) -> u8 {
@@ -95,6 +140,8 @@ fn word(result: &VerifyResult) -> &'static str {
         Outcome::Throttled => "throttled",
         Outcome::NotEnrolled => "not-enrolled",
         Outcome::Malformed => "malformed",
+        Outcome::NoSuchFactor => "no-such-factor",
+        Outcome::LastFactor => "last-factor",
         Outcome::Unspecified => "unknown",
     }
 }
@@ -126,6 +173,7 @@ pub async fn enroll_totp(runtime_dir: &Path, options: &EnrollTotp, json: bool) -
                 reply(enroll_reply::Kind::Answer(answer))?;
             }
             Some(enroll_step::Kind::Offer(offered)) => screen = Some(show(&offered, options)?),
+            Some(enroll_step::Kind::Recovery(codes)) => show_recovery(&codes)?,
             Some(enroll_step::Kind::Enrolled(factor)) => {
                 drop(screen);
                 if json {
@@ -155,7 +203,7 @@ async fn answer(question: &Question) -> Result<Answer, Failure> {
     let text = clean(&question.text);
     let typed = match question.subject() {
         Subject::Password => terminal::ask_hidden(&text).await?,
-        Subject::CurrentCode | Subject::NewCode => terminal::ask(&text).await?,
+        Subject::CurrentCode | Subject::NewCode | Subject::Saved => terminal::ask(&text).await?,
         Subject::Unspecified => {
             return Err(Failure::new(LATER, "twinlockd asked something that only a newer version knows"));
         }

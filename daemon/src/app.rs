@@ -170,6 +170,7 @@ async fn compose(options: &Options, config: Config) -> Result<Ports, Failure> {
         random: Arc::new(random),
         config,
         issuer,
+        hashing: Ports::places_for_hashing(),
     })
 }
 

@@ -55,6 +55,10 @@ impl FactorId {
     }
 }
 
+/// Number of a recovery or bypass code in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SpareId(pub i64);
+
 /// Where a login comes from, as far as it can be trusted: failures are charged to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Source(String);

@@ -111,6 +111,7 @@ async fn world() -> World {
         random: Arc::new(SystemRandom),
         config: Config::default(),
         issuer: "test".into(),
+        hashing: Ports::places_for_hashing(),
     });
     let stop = CancellationToken::new();
     let listener = tokio::net::UnixListener::bind(run.join("login.sock")).unwrap();

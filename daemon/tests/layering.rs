@@ -10,7 +10,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("secret", &[]),
     ("names", &[]),
     ("audit", &["clock"]),
-    ("factor", &["clock", "secret"]),
+    ("factor", &["clock", "random", "secret"]),
     ("engine", &["audit", "clock", "factor", "names", "secret"]),
     ("config", &["engine", "factor"]),
     ("store", &["audit", "clock", "engine", "factor", "names"]),

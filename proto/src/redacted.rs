@@ -5,7 +5,10 @@ use std::fmt;
 
 use zeroize::Zeroize;
 
-use crate::v1::{Answer, EnrollBegin, Offer, ProvisionRequest, Provisioned, VerifyRequest};
+use crate::v1::{
+    Answer, Bypass, EnrollBegin, Offer, ProvisionRequest, Provisioned, RecoveryCodes, RemoveRequest,
+    VerifyRequest,
+};
 
 macro_rules! secret_message {
     ($($message:ident: $($field:ident),+;)+) => {$(
@@ -30,6 +33,9 @@ secret_message! {
     VerifyRequest: code;
     ProvisionRequest: secret;
     Provisioned: secret, uri;
+    RecoveryCodes: codes;
+    RemoveRequest: code;
+    Bypass: code;
 }
 
 #[cfg(test)]

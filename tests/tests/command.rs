@@ -24,6 +24,7 @@ fn enroll_at_the_terminal(arguments: &[&str]) -> Phone {
     terminal.answer("Login password of alice: ", PASSWORD);
     let phone = key_on(&mut terminal);
     terminal.answer("then type the code it shows: ", &phone.code(-1));
+    terminal.answer("Press Enter when you have saved them: ", "");
     let (said, code) = terminal.finish();
     assert!(code == 0 && said.contains("counts from now on"), "{said}");
     phone
@@ -172,6 +173,7 @@ fn a_key_of_ones_own_is_taken_and_a_short_one_refused() {
     let phone = key_on(&mut terminal);
     assert_eq!(phone.key, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
     terminal.answer("code it shows: ", &phone.code(0));
+    terminal.answer("Press Enter when you have saved them: ", "");
     terminal.expect("counts from now on");
 }
 

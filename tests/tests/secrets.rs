@@ -90,6 +90,10 @@ fn the_most_verbose_log_of_enrollment_and_login_holds_no_secret_code_or_password
     let phone = twinlock_tests::phone::Phone::with_key(shown.trim());
     let confirmed = phone.code(-1);
     terminal.answer("code it shows: ", &confirmed);
+    terminal.expect("not shown again.");
+    let shown = terminal.expect("Press Enter when you have saved them: ");
+    terminal.type_line("");
+    let recovery = shown.split_whitespace().next().unwrap().to_owned();
     terminal.expect("counts from now on");
 
     let typed = phone.code(0);
@@ -97,6 +101,10 @@ fn the_most_verbose_log_of_enrollment_and_login_holds_no_secret_code_or_password
     ssh.answer("Password: ", PASSWORD);
     ssh.answer("Verification code: ", "correct battery staple");
     ssh.answer("Wrong code. Verification code: ", &typed);
+    assert!(outcome(ssh, "alice").0);
+    let mut ssh = client("alice", &[]);
+    ssh.answer("Password: ", PASSWORD);
+    ssh.answer("Verification code: ", &recovery);
     assert!(outcome(ssh, "alice").0);
 
     let wrong = phone.wrong_code();
@@ -113,7 +121,16 @@ fn the_most_verbose_log_of_enrollment_and_login_holds_no_secret_code_or_password
     assert!(
         log.contains("twinlockd[") && log.contains("pam_twinlock(sshd:auth)") && audit.contains("granted")
     );
-    for secret in [&phone.key, &confirmed, &typed, &wrong, PASSWORD, "correct battery staple"] {
+    for secret in [
+        phone.key.as_str(),
+        &confirmed,
+        &recovery,
+        &recovery[3..],
+        &typed,
+        &wrong,
+        PASSWORD,
+        "correct battery staple",
+    ] {
         assert!(!log.contains(secret), "{secret} is in the log");
         assert!(!audit.contains(secret), "{secret} is in the trail");
     }

@@ -14,6 +14,12 @@ pub enum Event {
     Password,
     /// A user enrolled a factor.
     Enroll,
+    /// A user made a new set of recovery codes.
+    Recovery,
+    /// A user removed a factor.
+    Remove,
+    /// An administrator handed out a bypass code; the reason is the administrator's.
+    Bypass,
     /// An administrator provisioned a factor.
     Provision,
     /// An administrator removed all factors of a user.
@@ -30,11 +36,14 @@ pub enum Event {
 
 impl Event {
     /// Every event, for filters and documentation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Login,
         Self::Verify,
         Self::Password,
         Self::Enroll,
+        Self::Recovery,
+        Self::Remove,
+        Self::Bypass,
         Self::Provision,
         Self::Reset,
         Self::Unlock,
@@ -51,6 +60,9 @@ impl Event {
             Self::Verify => "verify",
             Self::Password => "password",
             Self::Enroll => "enroll",
+            Self::Recovery => "recovery",
+            Self::Remove => "remove",
+            Self::Bypass => "bypass",
             Self::Provision => "provision",
             Self::Reset => "reset",
             Self::Unlock => "unlock",

@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(files.load().config, None);
         let files = Files::of(&[("twinlock.toml", "zzz = 1")]);
         assert!(
-            files.findings().contains("unknown key zzz; known here: issuer, totp, limits"),
+            files.findings().contains("unknown key zzz; known here: issuer, totp, limits, recovery"),
             "{}",
             files.findings()
         );

@@ -4,11 +4,13 @@
 mod finding;
 mod limits;
 mod load;
+mod recovery;
 mod totp;
 
 pub use finding::{Finding, Severity};
 pub use limits::Limits;
 pub use load::{LastGood, Origin, Outcome, Source, load};
+pub use recovery::Recovery;
 pub use totp::Totp;
 
 use serde::{Deserialize, Serialize};
@@ -24,13 +26,15 @@ pub struct Config {
     pub totp: Totp,
     /// How many failures, how long to wait.
     pub limits: Limits,
+    /// Recovery codes.
+    pub recovery: Recovery,
 }
 
 impl Config {
     /// What the types cannot say: ranges, and keys that contradict each other.
     #[must_use]
     pub fn check(&self) -> Vec<Finding> {
-        let Self { issuer, totp, limits } = self;
+        let Self { issuer, totp, limits, recovery } = self;
         let mut findings = Vec::new();
         if let Some(issuer) = issuer
             && (issuer.is_empty() || issuer.len() > 64 || issuer.chars().any(char::is_control))
@@ -43,6 +47,7 @@ impl Config {
         }
         totp.check(&mut findings);
         limits.check(&mut findings);
+        recovery.check(&mut findings);
         findings
     }
 }

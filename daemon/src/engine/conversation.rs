@@ -4,14 +4,14 @@
 use super::{
     policy::{Decision, Release, Verdict},
     prompt,
-    proof::{Attempt, Candidate, Granted, Settled},
+    proof::{Accepted, Attempt, Candidate, Granted, Settled},
     throttle::{Budget, Standing},
 };
 use crate::{
     audit,
     clock::Timestamp,
-    factor::code::Code,
-    names::{AccountId, FactorId, Source},
+    factor::{code::Typed, spare},
+    names::{AccountId, FactorId, Source, SpareId},
 };
 
 /// Wrong answers in one conversation.
@@ -63,8 +63,8 @@ pub enum Turn {
 /// How a login ended.
 #[derive(Debug)]
 pub enum Ending {
-    /// A factor passed.
-    Granted(Granted),
+    /// A factor passed; there may be something to say.
+    Granted(Granted, Option<String>),
     /// Policy asks nothing.
     NotNeeded(Release),
     /// No, and why (for the trail; the person is told nothing more).
@@ -151,10 +151,10 @@ impl Asking {
     /// The person answered.
     #[must_use]
     pub fn answer(self, typed: &str) -> Turn {
-        match (self.hope, Code::parse(typed)) {
+        match (self.hope, Typed::parse(typed)) {
             (Hope::None(reason), _) => Turn::Finish(Ending::Denied(reason)),
             (Hope::Code, Err(_)) => self.course.malformed(),
-            (Hope::Code, Ok(code)) => Turn::Check(Checking { course: self.course, code }),
+            (Hope::Code, Ok(typed)) => Turn::Check(Checking { course: self.course, typed }),
         }
     }
 
@@ -168,7 +168,7 @@ impl Asking {
 /// There is a code to check.
 pub struct Checking {
     course: Course,
-    code: Code,
+    typed: Typed,
 }
 
 impl std::fmt::Debug for Checking {
@@ -203,17 +203,28 @@ impl Checking {
         self.course.login.account
     }
 
-    /// The code, for the factors to look at.
+    /// What a failure will be charged to.
     #[must_use]
-    pub const fn code(&self) -> &Code {
-        &self.code
+    pub fn budgets(&self) -> &[Budget] {
+        &self.course.login.budgets
     }
 
-    /// Goes on with what the factors say.
+    /// What was typed, for the factors to look at.
     #[must_use]
-    pub fn against(self, prepared: Vec<Prepared>, now: Timestamp) -> Checked {
-        let Self { course, code } = self;
-        let length = code.length();
+    pub const fn typed(&self) -> &Typed {
+        &self.typed
+    }
+
+    /// Goes on with what the spare codes say.
+    #[must_use]
+    pub fn against_spare(self, found: Option<SpareId>, now: Timestamp) -> Checked {
+        Self::attempt(self.course, found.map(Candidate::Spare).into_iter().collect(), now)
+    }
+
+    /// Goes on with what the factors say about a code of so many digits.
+    #[must_use]
+    pub fn against(self, length: usize, prepared: Vec<Prepared>, now: Timestamp) -> Checked {
+        let Self { course, typed: _ } = self;
         let fits = if prepared.is_empty() {
             length == USUAL_LENGTH
         } else {
@@ -224,8 +235,12 @@ impl Checking {
         }
         let candidates = prepared
             .into_iter()
-            .filter_map(|p| p.matched.map(|matched| Candidate { factor: p.factor, matched }))
+            .filter_map(|p| p.matched.map(|matched| Candidate::Step { factor: p.factor, matched }))
             .collect();
+        Self::attempt(course, candidates, now)
+    }
+
+    fn attempt(course: Course, candidates: Vec<Candidate>, now: Timestamp) -> Checked {
         let attempt = Attempt {
             account: course.login.account,
             candidates,
@@ -251,7 +266,7 @@ impl Deciding {
     pub fn settled(self, settled: Settled, now: Timestamp) -> Turn {
         let known = self.course.login.first_factor == FirstFactor::Known;
         match settled {
-            Settled::Passed(passed) => Turn::Finish(Ending::Granted(passed.into())),
+            Settled::Passed(passed, by) => Turn::Finish(Ending::Granted(passed.into(), advice(&by))),
             Settled::Used if known => self.course.wrong("used", prompt::USED),
             Settled::Used => self.course.wrong("used", prompt::WRONG),
             Settled::Wrong => self.course.wrong("wrong", prompt::WRONG),
@@ -262,6 +277,16 @@ impl Deciding {
             // Right and wrong codes get the same answer while a stranger is throttled.
             Settled::Refused(_) => self.course.wrong("throttled", prompt::WRONG),
         }
+    }
+}
+
+/// What to say to somebody who got in.
+fn advice(by: &Accepted) -> Option<String> {
+    match by {
+        Accepted::Spare { kind: spare::Kind::Recovery, recovery_left } => {
+            Some(prompt::recovery_left(*recovery_left))
+        }
+        Accepted::Spare { kind: spare::Kind::Bypass, .. } | Accepted::Step(_) => None,
     }
 }
 

@@ -47,7 +47,7 @@ fn try_code(turn: Turn, ruling: Ruling) -> Turn {
     let Turn::Check(checking) = asked(turn).0.answer("123456") else { panic!("not checked") };
     let matched = Match { step: 5, drift: Drift::default() };
     let prepared = vec![Prepared { factor: FactorId("a".into()), digits: 6, matched: Some(matched) }];
-    match checking.against(prepared, NOW) {
+    match checking.against(6, prepared, NOW) {
         Checked::Try(deciding, attempt) => deciding.settled(settled(attempt, ruling), NOW),
         Checked::Malformed(turn) => panic!("malformed: {turn:?}"),
     }
@@ -62,13 +62,13 @@ fn denied(turn: &Turn) -> &'static str {
 
 #[test]
 fn only_an_accepted_code_grants() {
-    let accepted = Ruling::Accepted(FactorId("a".into()));
+    let accepted = Ruling::Accepted(Accepted::Step(FactorId("a".into())));
     let turn = try_code(start(FirstFactor::Known), accepted);
-    assert!(matches!(turn, Turn::Finish(Ending::Granted(_))), "{turn:?}");
+    assert!(matches!(turn, Turn::Finish(Ending::Granted(..))), "{turn:?}");
     for ruling in [Ruling::Used, Ruling::Wrong, Ruling::Refused(Standing::Stopped)] {
         for first_factor in [FirstFactor::Known, FirstFactor::Unknown] {
             let turn = try_code(start(first_factor), ruling.clone());
-            assert!(!matches!(turn, Turn::Finish(Ending::Granted(_))), "{turn:?}");
+            assert!(!matches!(turn, Turn::Finish(Ending::Granted(..))), "{turn:?}");
         }
     }
 }
@@ -99,7 +99,7 @@ fn malformed_answers_are_counted_apart_and_never_reach_the_store() {
 fn a_code_of_a_length_that_no_factor_has_is_malformed() {
     let Turn::Check(checking) = asked(start(FirstFactor::Known)).0.answer("12345678") else { panic!() };
     let prepared = vec![Prepared { factor: FactorId("a".into()), digits: 6, matched: None }];
-    assert!(matches!(checking.against(prepared, NOW), Checked::Malformed(Turn::Ask(..))));
+    assert!(matches!(checking.against(8, prepared, NOW), Checked::Malformed(Turn::Ask(..))));
 }
 
 #[test]

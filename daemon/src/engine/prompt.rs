@@ -30,6 +30,17 @@ pub fn throttled(wait: Option<Duration>) -> String {
     }
 }
 
+/// After a recovery code let somebody in.
+#[must_use]
+pub fn recovery_left(left: u32) -> String {
+    let count = match left {
+        0 => "That was your last recovery code.".to_owned(),
+        1 => "1 recovery code is left.".to_owned(),
+        _ => format!("{left} recovery codes are left."),
+    };
+    if left <= 3 { format!("{count} Make new ones: twinlock recovery") } else { count }
+}
+
 /// A duration for a person, rounded up: `42 s`, `4 min`, `2 h`, `3 d`.
 #[must_use]
 pub fn duration(duration: Duration) -> String {

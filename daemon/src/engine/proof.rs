@@ -10,8 +10,9 @@ use super::throttle::{Budget, Standing};
 use crate::{
     audit,
     clock::Timestamp,
+    factor::spare,
     factor::totp::Match,
-    names::{AccountId, FactorId, Source},
+    names::{AccountId, FactorId, Source, SpareId},
 };
 
 /// A try at a code, ready to be decided.
@@ -33,26 +34,45 @@ pub struct Attempt {
     pub subject: audit::Subject,
 }
 
-/// A factor that the code matches.
+/// Something of the user's that the code matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// Which.
-    pub factor: FactorId,
-    /// At which step.
-    pub matched: Match,
+pub enum Candidate {
+    /// A factor that counts in steps.
+    Step {
+        /// Which.
+        factor: FactorId,
+        /// At which step.
+        matched: Match,
+    },
+    /// A recovery or bypass code.
+    Spare(SpareId),
 }
 
 /// What the store decided, durably.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ruling {
-    /// The step was fresh and is now spent.
-    Accepted(FactorId),
+    /// The code was fresh and is now spent.
+    Accepted(Accepted),
     /// The code was right and is spent: that step or a later one was accepted before. Not charged.
     Used,
     /// Charged.
     Wrong,
     /// The budget was spent, so nothing was evaluated.
     Refused(Standing),
+}
+
+/// What was spent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// A step of this factor.
+    Step(FactorId),
+    /// A use of a spare code.
+    Spare {
+        /// Of which kind.
+        kind: spare::Kind,
+        /// Recovery codes that the user has left.
+        recovery_left: u32,
+    },
 }
 
 /// The store's verb behind every yes.
@@ -84,8 +104,8 @@ impl From<FactorPassed> for Granted {
 /// How a try was settled.
 #[derive(Debug)]
 pub enum Settled {
-    /// Yes.
-    Passed(FactorPassed),
+    /// Yes, by this.
+    Passed(FactorPassed, Accepted),
     /// See [`Ruling::Used`].
     Used,
     /// See [`Ruling::Wrong`].
@@ -101,7 +121,7 @@ pub enum Settled {
 /// When the store could not decide: that is not a no, and never a yes.
 pub async fn settle<L: Ledger + ?Sized>(ledger: &L, attempt: Attempt) -> Result<Settled, L::Error> {
     Ok(match ledger.settle(attempt).await? {
-        Ruling::Accepted(_) => Settled::Passed(FactorPassed(())),
+        Ruling::Accepted(accepted) => Settled::Passed(FactorPassed(()), accepted),
         Ruling::Used => Settled::Used,
         Ruling::Wrong => Settled::Wrong,
         Ruling::Refused(standing) => Settled::Refused(standing),

@@ -1,6 +1,33 @@
 //! What a person typed, made canonical exactly once (Vault CVE-2025-6014 did it twice).
 
+use std::sync::Arc;
+
+use super::spare::SpareCode;
 use crate::secret::Secret;
+
+/// What a person typed at the one prompt that takes any of their codes.
+pub enum Typed {
+    /// Digits.
+    Code(Code),
+    /// A recovery or bypass code. Shared, because it is hashed in another thread.
+    Spare(Arc<SpareCode>),
+}
+
+impl Typed {
+    /// Made canonical once, here.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`].
+    pub fn parse(typed: &str) -> Result<Self, Malformed> {
+        if typed.len() > twinlock_proto::limit::ANSWER {
+            return Err(Malformed);
+        }
+        Code::parse(typed)
+            .map(Self::Code)
+            .or_else(|Malformed| SpareCode::parse(typed).map(|code| Self::Spare(Arc::new(code))))
+    }
+}
 
 /// Digits that can be a code: 6 to 8.
 pub struct Code(Secret<String>);

@@ -2,4 +2,5 @@
 //! the store's commit decides ([`crate::engine::proof`]).
 
 pub mod code;
+pub mod spare;
 pub mod totp;

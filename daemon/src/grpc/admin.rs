@@ -7,8 +7,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use twinlock_proto::v1::{
-    self, AccountRequest, AuditEntry, AuditRequest, ExplainRequest, Explanation, ListAccountsRequest,
-    ProvisionRequest, Provisioned, ResetResult, UnlockResult, admin_server, explanation,
+    self, AccountRequest, AuditEntry, AuditRequest, Bypass, BypassRequest, ExplainRequest, Explanation,
+    ListAccountsRequest, ProvisionRequest, Provisioned, ResetResult, UnlockResult, admin_server, explanation,
 };
 
 use super::{
@@ -95,6 +95,16 @@ impl admin_server::Admin for Service {
         let administrator = access::administrator(&request)?;
         let answer = self.ports.unlock(&administrator, request.get_ref()).await;
         answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn issue_bypass(&self, request: Request<BypassRequest>) -> Result<Response<Bypass>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = async {
+            let named = self.ports.named(&administrator, &request.get_ref().user).await?;
+            let of = (named.account.name.as_str(), named.account.uid);
+            self.ports.issue_bypass(&administrator, of, request.get_ref()).await
+        };
+        answer.await.map(Response::new).map_err(|error| undecided(&error))
     }
 
     async fn explain_policy(
@@ -288,7 +298,7 @@ impl Ports {
         }
     }
 
-    fn record(
+    pub(super) fn record(
         &self,
         by: &Administrator,
         event: audit::Event,

@@ -1,19 +1,28 @@
-//! What a code matches: reads the user's factors, opens their secrets for this one use, computes.
+//! What a code matches: reads what the user has, opens secrets for this one use, computes. Nothing is decided here.
 
+use std::sync::Arc;
+
+use super::{Ports, status::Undecided};
 use crate::{
+    audit,
+    clock::Timestamp,
     engine::{
         conversation::Prepared,
-        proof::{Attempt, Candidate, Settled},
-        throttle::Budget,
+        proof::{self, Attempt, Candidate, Settled},
+        throttle::{Account, Budget, Standing},
     },
-    factor::{code::Code, totp::Generator},
-    names::{Source, UserName},
+    factor::{
+        code::{Code, Typed},
+        spare::{HASH, SALT, SpareCode},
+        totp::Generator,
+    },
+    names::{AccountId, Source, SpareId, UserName},
     seal::Binding,
     store::Portfolio,
 };
 
-use super::{Ports, status::Undecided};
-use crate::{audit, clock::Timestamp, engine::proof};
+/// Hashes at the same time: each takes 19 MiB.
+pub(super) const HASHES: usize = 2;
 
 impl Ports {
     /// Every factor of the account against the code. None is skipped: what cannot be opened is an error.
@@ -42,35 +51,69 @@ impl Ports {
             .collect()
     }
 
+    /// The spare code that was typed, if it is one of the account's. Costs one hash, whether there is such a row or
+    /// not; none when the budget is spent, for then nothing is evaluated.
+    pub(super) async fn find_spare(
+        &self,
+        account: Option<AccountId>,
+        code: &Arc<SpareCode>,
+        budgets: &[Budget],
+        now: Timestamp,
+    ) -> Result<Option<SpareId>, Undecided> {
+        if self.store.standing(budgets.to_vec(), now).await? != Standing::Open {
+            return Ok(None);
+        }
+        let record = match account {
+            Some(account) => self.store.spare(account, code.selector().to_owned()).await?,
+            None => None,
+        };
+        let (salt, hash) =
+            record.as_ref().map_or(([0; SALT], [0; HASH]), |record| (record.salt, record.hash));
+        let code = Arc::clone(code);
+        let matches = self.hash(move || code.matches(&salt, &hash)).await?;
+        Ok(record.filter(|_| matches).map(|record| record.id))
+    }
+
+    /// Hashes in another thread, and not too many at a time.
+    pub(super) async fn hash<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Undecided> {
+        let stopped = |_| Undecided::Store(crate::store::StoreError::Stopped);
+        let _permit =
+            self.hashing.acquire().await.map_err(|_| Undecided::Store(crate::store::StoreError::Stopped))?;
+        tokio::task::spawn_blocking(work).await.map_err(stopped)
+    }
+
     /// Settles a code of somebody who is known to be the owner of the account (self-service).
     pub(super) async fn settle_own(
         &self,
         portfolio: &Portfolio,
-        code: &Code,
+        typed: &Typed,
         event: audit::Event,
         subject: audit::Subject,
     ) -> Result<Settled, Undecided> {
         let now = self.clock.now();
-        let prepared = self.prepare(portfolio, code, now)?;
         let source = Source::local("user.sock", portfolio.uid);
-        let attempt = Attempt {
-            account: Some(portfolio.account),
-            candidates: prepared
-                .into_iter()
-                .filter_map(|p| p.matched.map(|matched| Candidate { factor: p.factor, matched }))
-                .collect(),
-            budgets: vec![self.source_budget(source.clone())],
-            source,
-            now,
-            event,
-            subject,
+        let budgets = vec![self.source_budget(source.clone())];
+        let candidates = match typed {
+            Typed::Code(code) => {
+                let prepared = self.prepare(portfolio, code, now)?.into_iter();
+                let steps = prepared.filter_map(|p| p.matched.map(|matched| (p.factor, matched)));
+                steps.map(|(factor, matched)| Candidate::Step { factor, matched }).collect()
+            }
+            Typed::Spare(code) => {
+                let found = self.find_spare(Some(portfolio.account), code, &budgets, now).await?;
+                found.map(Candidate::Spare).into_iter().collect()
+            }
         };
+        let account = Some(portfolio.account);
+        let attempt = Attempt { account, candidates, budgets, source, now, event, subject };
         Ok(proof::settle(self.store.as_ref(), attempt).await?)
     }
 
     /// What failures of a source are charged to.
     pub(super) fn source_budget(&self, source: Source) -> Budget {
-        use crate::engine::throttle::Account;
         Budget { account: Account::Source(source), rule: self.config.limits.source() }
     }
 }

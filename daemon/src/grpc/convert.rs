@@ -66,7 +66,7 @@ impl Ports {
             stopped: standing == Standing::Stopped,
             factors: portfolio.map(|p| p.factors.iter().map(factor).collect()).unwrap_or_default(),
             contacts: Vec::new(),
-            recovery_codes_left: 0,
+            recovery_codes_left: portfolio.map_or(0, |portfolio| portfolio.recovery_left),
             failures_since_success: portfolio.map_or(0, |portfolio| portfolio.failures),
             because: because(decision.because),
         })

@@ -28,7 +28,7 @@ use crate::{
         throttle::{Account as Charged, Budget, Standing},
     },
     factor::{
-        code::Code,
+        code::{Code, Typed},
         totp::{self, Match},
     },
     names::{FactorId, Source, UserName},
@@ -170,7 +170,26 @@ async fn run(ports: &Ports, owner: &Owner, talk: &mut Talk) -> Result<enroll_ste
     };
     let pending = Pending { key, parameters, label };
     let matched = confirm(ports, &own, &pending, talk).await?;
-    store(ports, owner, &own, pending, vouched, matched).await
+    let enrolled = store(ports, owner, &own, pending, vouched, matched).await?;
+    if ports.own(owner).await?.portfolio.is_some_and(|portfolio| portfolio.recovery_left == 0) {
+        hand_out_recovery(ports, owner, talk).await;
+    }
+    Ok(enrolled)
+}
+
+/// The recovery codes, shown once. The factor counts already: whatever happens here, the enrollment stands, and
+/// `twinlock recovery` makes a new set.
+async fn hand_out_recovery(ports: &Ports, owner: &Owner, talk: &mut Talk) {
+    let handed_out = async {
+        let own = ports.own(owner).await?;
+        let Some(portfolio) = &own.portfolio else { return Ok(()) };
+        let codes = ports.renew_recovery(portfolio.account, own_subject(owner, &own.account)).await?;
+        talk.say(enroll_step::Kind::Recovery(codes)).await?;
+        talk.ask(Subject::Saved, "Press Enter when you have saved them: ").await.map(drop)
+    };
+    if let Err(End::Undecided(error)) = handed_out.await {
+        let _ = undecided(&error); // logged; the person can make a set later
+    }
 }
 
 /// The login password, each try charged before it is made.
@@ -212,13 +231,13 @@ async fn current_code(
     let mut text = "Verification code of a factor you have: ".to_owned();
     for _ in 0..PROOFS {
         let answer = talk.ask(Subject::CurrentCode, &text).await?;
-        let Ok(code) = Code::parse(&answer.text) else {
+        let Ok(code) = Typed::parse(&answer.text) else {
             "Wrong code. Verification code of a factor you have: ".clone_into(&mut text);
             continue;
         };
         let subject = own_subject(owner, &own.account);
         match ports.settle_own(portfolio, &code, audit::Event::Verify, subject).await? {
-            Settled::Passed(_) => return Ok(()),
+            Settled::Passed(..) => return Ok(()),
             Settled::Refused(standing) => return throttled(ports.wait(standing)),
             Settled::Used => text = format!("{}Verification code of a factor you have: ", prompt::USED),
             Settled::Wrong => "Wrong code. Verification code of a factor you have: ".clone_into(&mut text),

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use twinlock_proto::{
     REVISION, compatible, limit,
-    v1::{self, Open, Prompt, Reply, Step, Verdict, login_server::Login, reply, step},
+    v1::{self, Notice, Open, Prompt, Reply, Step, Verdict, login_server::Login, reply, step},
 };
 
 use super::{
@@ -22,12 +22,14 @@ use crate::{
     access::{self, Applicant},
     accounts::{Account, Lane},
     audit,
+    clock::Timestamp,
     engine::{
-        conversation::{self, Checked, Ending, FirstFactor, Turn},
+        conversation::{self, Checked, Checking, Ending, FirstFactor, Turn},
         policy::{self, Decision},
         proof,
         throttle::{Account as Charged, Budget, Standing},
     },
+    factor::code::Typed,
     names::{Source, UserName, printable, ssh_client},
     store::Portfolio,
 };
@@ -110,7 +112,13 @@ async fn run(
     let mut turn = conversation::begin(login, decision, standing, ports.clock.now());
     loop {
         turn = match turn {
-            Turn::Finish(ending) => return Ok(Some(finish(ports, &ending, subject))),
+            Turn::Finish(ending) => {
+                if let Ending::Granted(_, Some(text)) = &ending {
+                    let notice = step::Kind::Notice(Notice { text: text.clone() });
+                    let _ = steps.send(Ok(Step { kind: Some(notice) })).await;
+                }
+                return Ok(Some(finish(ports, &ending, subject)));
+            }
             Turn::Ask(asking, text) => match ask(replies, steps, text, deadline).await? {
                 Heard::Answer(answer) => asking.answer(&answer.text),
                 Heard::Nothing(outcome, reason) => {
@@ -125,11 +133,7 @@ async fn run(
                     Some(portfolio) => current(ports, portfolio).await?,
                     None => None,
                 };
-                let prepared = match &factors {
-                    Some(portfolio) => ports.prepare(portfolio, checking.code(), now)?,
-                    None => Vec::new(),
-                };
-                match checking.against(prepared, now) {
+                match check(ports, checking, factors.as_ref(), now).await? {
                     Checked::Malformed(turn) => turn,
                     Checked::Try(deciding, attempt) => {
                         let settled = proof::settle(ports.store.as_ref(), attempt).await?;
@@ -138,6 +142,30 @@ async fn run(
                 }
             }
         };
+    }
+}
+
+/// What the factors, or the spare codes, say about what was typed.
+async fn check(
+    ports: &Ports,
+    checking: Checking,
+    portfolio: Option<&Portfolio>,
+    now: Timestamp,
+) -> Result<Checked, Undecided> {
+    match checking.typed() {
+        Typed::Code(code) => {
+            let prepared = match portfolio {
+                Some(portfolio) => ports.prepare(portfolio, code, now)?,
+                None => Vec::new(),
+            };
+            let length = code.length();
+            Ok(checking.against(length, prepared, now))
+        }
+        Typed::Spare(code) => {
+            let (account, budgets) = (portfolio.map(|portfolio| portfolio.account), checking.budgets());
+            let found = ports.find_spare(account, code, budgets, now).await?;
+            Ok(checking.against_spare(found, now))
+        }
     }
 }
 
@@ -181,7 +209,6 @@ async fn begin(ports: &Ports, applicant: &Applicant, open: &Open) -> Result<Begi
             directory_failed: account.groups.is_none(),
         }),
     };
-    let stored = stored.filter(|portfolio| !portfolio.factors.is_empty());
     let budgets = vec![match (&stored, first_factor) {
         (Some(portfolio), FirstFactor::Known) => {
             Budget { account: Charged::User(portfolio.account), rule: ports.config.limits.user() }
@@ -292,7 +319,7 @@ async fn ask(
 /// The outcome on the wire. Tries that the store settled are in the trail already.
 fn finish(ports: &Ports, ending: &Ending, subject: audit::Subject) -> v1::Outcome {
     match ending {
-        Ending::Granted(proof::Granted { .. }) => v1::Outcome::Granted,
+        Ending::Granted(proof::Granted { .. }, _) => v1::Outcome::Granted,
         Ending::NotNeeded(policy::Release { .. }) => {
             if subject.service != policy::PASSWORD_SERVICE {
                 record(ports, subject, audit::Outcome::NotNeeded, "");

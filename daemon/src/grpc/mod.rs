@@ -7,11 +7,12 @@ mod enrollment;
 mod incoming;
 mod login;
 mod self_service;
+mod spares;
 mod status;
 
 use std::sync::Arc;
 
-use tokio::net::UnixListener;
+use tokio::{net::UnixListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use twinlock_proto::{
@@ -43,6 +44,16 @@ pub struct Ports {
     pub config: Config,
     /// What authenticator apps show.
     pub issuer: String,
+    /// Places for hashing spare codes.
+    pub hashing: Semaphore,
+}
+
+impl Ports {
+    /// Places for [`Ports::hashing`].
+    #[must_use]
+    pub const fn places_for_hashing() -> Semaphore {
+        Semaphore::const_new(answers::HASHES)
+    }
 }
 
 /// Serves one socket until `stop`: only the services whose duty it is.

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use twinlock_proto::v1::{
-    self, EnrollReply, EnrollStep, StatusRequest, VerifyRequest, VerifyResult,
+    self, EnrollReply, EnrollStep, RecoveryResult, RemoveRequest, StatusRequest, VerifyRequest, VerifyResult,
     self_service_server::SelfService, verify_result,
 };
 
@@ -18,10 +18,14 @@ use crate::{
     access::{self, Owner},
     accounts::{Account, Lane},
     audit,
-    engine::{proof::Settled, throttle::Standing},
-    factor::code::Code,
+    engine::{
+        policy::{self, Requirement},
+        proof::Settled,
+        throttle::Standing,
+    },
+    factor::code::Typed,
     names::UserName,
-    store::Portfolio,
+    store::{FactorRecord, Portfolio},
 };
 
 pub(super) struct Service {
@@ -60,11 +64,76 @@ impl SelfService for Service {
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
+    async fn renew_recovery(
+        &self,
+        request: Request<VerifyRequest>,
+    ) -> Result<Response<RecoveryResult>, Status> {
+        let owner = access::owner(&request)?;
+        let answer = self.ports.renew(&owner, &request.get_ref().code).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn remove_factor(&self, request: Request<RemoveRequest>) -> Result<Response<VerifyResult>, Status> {
+        let owner = access::owner(&request)?;
+        let answer = self.ports.remove(&owner, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
     async fn verify(&self, request: Request<VerifyRequest>) -> Result<Response<VerifyResult>, Status> {
         let owner = access::owner(&request)?;
         let answer = self.ports.verify(&owner, &request.get_ref().code).await;
         answer.map(Response::new).map_err(|error| undecided(&error))
     }
+}
+
+impl Ports {
+    async fn renew(&self, owner: &Owner, typed: &str) -> Result<RecoveryResult, Undecided> {
+        let Own { account, portfolio } = self.own(owner).await?;
+        let subject = own_subject(owner, &account);
+        let verified = self.prove(portfolio.as_ref(), typed, subject.clone()).await?;
+        let mut result = RecoveryResult { verified: Some(verified), recovery: None };
+        if let Some(portfolio) = portfolio
+            && verified.outcome() == verify_result::Outcome::Right
+        {
+            result.recovery = Some(self.renew_recovery(portfolio.account, subject).await?);
+        }
+        Ok(result)
+    }
+
+    async fn remove(&self, owner: &Owner, request: &RemoveRequest) -> Result<VerifyResult, Undecided> {
+        let Own { account, portfolio } = self.own(owner).await?;
+        let wanted = |factor: &&FactorRecord| factor.id.0 == request.factor || factor.label == request.factor;
+        let factor = portfolio.as_ref().and_then(|p| p.factors.iter().find(wanted));
+        let (Some(portfolio), Some(factor)) = (&portfolio, factor) else {
+            return Ok(plain(verify_result::Outcome::NoSuchFactor));
+        };
+        let decision = policy::decide(policy::Facts {
+            service: "",
+            enrolled: true,
+            directory_failed: account.groups.is_none(),
+        });
+        if decision.requirement == Requirement::Required && portfolio.factors.len() == 1 {
+            return Ok(plain(verify_result::Outcome::LastFactor));
+        }
+        let subject = own_subject(owner, &account);
+        let verified = self.prove(Some(portfolio), &request.code, subject.clone()).await?;
+        if verified.outcome() == verify_result::Outcome::Right {
+            let record = audit::Record {
+                time: self.clock.now(),
+                event: audit::Event::Remove,
+                subject,
+                method: "totp",
+                outcome: audit::Outcome::Granted,
+                reason: factor.id.0.clone(),
+            };
+            self.store.remove_factor(portfolio.account, factor.id.clone(), record).await?;
+        }
+        Ok(verified)
+    }
+}
+
+fn plain(outcome: verify_result::Outcome) -> VerifyResult {
+    VerifyResult { outcome: outcome.into(), retry_after_s: 0 }
 }
 
 /// An owner's account, and what the store has of it.
@@ -91,18 +160,26 @@ impl Ports {
     }
 
     async fn verify(&self, owner: &Owner, typed: &str) -> Result<VerifyResult, Undecided> {
-        use verify_result::Outcome;
-        let plain = |outcome: Outcome| VerifyResult { outcome: outcome.into(), retry_after_s: 0 };
         let Own { account, portfolio } = self.own(owner).await?;
+        self.prove(portfolio.as_ref(), typed, own_subject(owner, &account)).await
+    }
+
+    /// Spends a code of the owner's.
+    async fn prove(
+        &self,
+        portfolio: Option<&Portfolio>,
+        typed: &str,
+        subject: audit::Subject,
+    ) -> Result<VerifyResult, Undecided> {
+        use verify_result::Outcome;
         let Some(portfolio) = portfolio.filter(|portfolio| !portfolio.factors.is_empty()) else {
             return Ok(plain(Outcome::NotEnrolled));
         };
-        let Ok(code) = Code::parse(typed) else {
+        let Ok(code) = Typed::parse(typed) else {
             return Ok(plain(Outcome::Malformed));
         };
-        let subject = own_subject(owner, &account);
-        Ok(match self.settle_own(&portfolio, &code, audit::Event::Verify, subject).await? {
-            Settled::Passed(_) => plain(Outcome::Right),
+        Ok(match self.settle_own(portfolio, &code, audit::Event::Verify, subject).await? {
+            Settled::Passed(..) => plain(Outcome::Right),
             Settled::Used => plain(Outcome::Used),
             Settled::Wrong => plain(Outcome::Wrong),
             Settled::Refused(standing) => VerifyResult {

@@ -6,7 +6,7 @@ use super::{sqlite::Sqlite, *};
 use crate::{
     audit::{Event, Outcome, Record, Subject},
     engine::{
-        proof::{Attempt, Candidate, Ruling},
+        proof::{Accepted, Attempt, Candidate, Ruling},
         throttle::{Account, Backoff, MEMORY, Rule, Window},
     },
     factor::totp::Algorithm,
@@ -81,7 +81,7 @@ fn attempt(portfolio: &Portfolio, step: Option<i64>, source: &str) -> Attempt {
     let factor = portfolio.factors[0].id.clone();
     Attempt {
         account: Some(portfolio.account),
-        candidates: step.map(|step| Candidate { factor, matched: at(step) }).into_iter().collect(),
+        candidates: step.map(|step| Candidate::Step { factor, matched: at(step) }).into_iter().collect(),
         budgets: vec![Budget { account: Account::User(portfolio.account), rule: RULE }],
         source: Source::local(source, 0),
         now: NOW,
@@ -94,7 +94,7 @@ fn attempt(portfolio: &Portfolio, step: Option<i64>, source: &str) -> Attempt {
 async fn a_step_is_accepted_once_and_no_older_one_after_it() {
     let world = world().await;
     let alice = enroll(&*world.store, "alice").await;
-    let accepted = Ruling::Accepted(alice.factors[0].id.clone());
+    let accepted = Ruling::Accepted(Accepted::Step(alice.factors[0].id.clone()));
     for (step, expected) in [
         (10, Ruling::Used), // the code that confirmed the factor
         (12, accepted.clone()),

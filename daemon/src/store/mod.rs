@@ -14,8 +14,11 @@ use crate::{
         proof::Ledger,
         throttle::{Budget, Standing},
     },
-    factor::totp::{Drift, Match, Parameters},
-    names::{AccountId, FactorId, Source, UserName},
+    factor::{
+        spare,
+        totp::{Drift, Match, Parameters},
+    },
+    names::{AccountId, FactorId, Source, SpareId, UserName},
 };
 
 /// Why a verb could not be carried out. Nothing of it happened.
@@ -54,6 +57,8 @@ pub struct Portfolio {
     pub factors: Vec<FactorRecord>,
     /// Failures since the last success.
     pub failures: u32,
+    /// Recovery codes that are not used.
+    pub recovery_left: u32,
 }
 
 impl Portfolio {
@@ -83,6 +88,32 @@ pub struct FactorRecord {
     pub drift: Drift,
     /// The key, sealed.
     pub sealed: Sealed,
+}
+
+/// A recovery or bypass code as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpareRecord {
+    /// Number.
+    pub id: SpareId,
+    /// Salt of the hash.
+    pub salt: [u8; spare::SALT],
+    /// Hash of its secret part.
+    pub hash: [u8; spare::HASH],
+}
+
+/// A recovery or bypass code to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSpare {
+    /// What finds it.
+    pub selector: String,
+    /// Salt of the hash, random.
+    pub salt: [u8; spare::SALT],
+    /// Hash of its secret part.
+    pub hash: [u8; spare::HASH],
+    /// How often it can be used.
+    pub uses: u32,
+    /// Until when.
+    pub expires: Option<Timestamp>,
 }
 
 /// A secret at rest; only [`crate::seal`] makes and opens it.
@@ -181,7 +212,37 @@ pub trait Store: Ledger<Error = StoreError> {
     /// Stores a factor, and its account if there is none. An account whose uid is another loses what it had.
     async fn add_factor(&self, factor: NewFactor, record: audit::Record) -> Result<Added, StoreError>;
 
-    /// Removes all factors of a user and forgets their failures; says how many factors there were.
+    /// The spare code of this account and selector, used up or not.
+    async fn spare(&self, account: AccountId, selector: String) -> Result<Option<SpareRecord>, StoreError>;
+
+    /// Gives an account a new set of recovery codes; the old set dies.
+    async fn replace_recovery(
+        &self,
+        account: AccountId,
+        codes: Vec<NewSpare>,
+        now: Timestamp,
+        record: audit::Record,
+    ) -> Result<(), StoreError>;
+
+    /// Gives a user a bypass code, and an account if there is none.
+    async fn add_bypass(
+        &self,
+        user: &UserName,
+        uid: u32,
+        code: NewSpare,
+        now: Timestamp,
+        record: audit::Record,
+    ) -> Result<(), StoreError>;
+
+    /// Removes one factor; says whether it was there.
+    async fn remove_factor(
+        &self,
+        account: AccountId,
+        factor: FactorId,
+        record: audit::Record,
+    ) -> Result<bool, StoreError>;
+
+    /// Removes all factors and spare codes of a user and forgets their failures; says how many factors there were.
     async fn reset(&self, user: &UserName, record: audit::Record) -> Result<u32, StoreError>;
 
     /// Forgets the failures that throttle a user (and the confirmations of their password, which are of the uid);

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{attempts, trail, unavailable};
+use super::{attempts, spares, trail, unavailable};
 use crate::{
     audit,
     clock::Timestamp,
@@ -48,7 +48,9 @@ fn complete(connection: &Connection, (id, name, uid): AccountRow) -> Result<Port
         .map_err(unavailable)?;
     let factors = factors.into_iter().collect::<Result<_, _>>()?;
     let account = AccountId(id);
-    Ok(Portfolio { account, name, uid, factors, failures: attempts::uncleared(connection, account)? })
+    let failures = attempts::uncleared(connection, account)?;
+    let recovery_left = spares::recovery_left(connection, account)?;
+    Ok(Portfolio { account, name, uid, factors, failures, recovery_left })
 }
 
 fn factor(row: &Row<'_>) -> Result<FactorRecord, StoreError> {
@@ -95,7 +97,7 @@ pub(super) fn add_factor(
     new: &NewFactor,
     record: &audit::Record,
 ) -> Result<Added, StoreError> {
-    let account = account_for(connection, new)?;
+    let account = account_for(connection, &new.user, new.uid, new.now)?;
     let existing = portfolio(connection, &new.user)?.map(|portfolio| portfolio.factors).unwrap_or_default();
     let (active, matched) = match new.proof {
         Proof::Password(_) if !existing.is_empty() => return Ok(Added::NotFirst),
@@ -137,9 +139,14 @@ pub(super) fn add_factor(
 }
 
 /// The account to add to. One of the same name with another uid is somebody else's: it loses what it had.
-fn account_for(connection: &Connection, new: &NewFactor) -> Result<AccountId, StoreError> {
-    if let Some(existing) = portfolio(connection, &new.user)? {
-        if existing.uid == new.uid {
+pub(super) fn account_for(
+    connection: &Connection,
+    user: &UserName,
+    uid: u32,
+    now: Timestamp,
+) -> Result<AccountId, StoreError> {
+    if let Some(existing) = portfolio(connection, user)? {
+        if existing.uid == uid {
             return Ok(existing.account);
         }
         attempts::forget(connection, &Account::User(existing.account))?;
@@ -147,9 +154,33 @@ fn account_for(connection: &Connection, new: &NewFactor) -> Result<AccountId, St
     }
     connection
         .prepare_cached("INSERT INTO account (name, uid, created) VALUES (?1, ?2, ?3)")
-        .and_then(|mut statement| statement.insert(params![new.user.as_str(), new.uid, new.now.0]))
+        .and_then(|mut statement| statement.insert(params![user.as_str(), uid, now.0]))
         .map(AccountId)
         .map_err(unavailable)
+}
+
+/// See [`crate::store::Store::remove_factor`].
+pub(super) fn remove_factor(
+    connection: &Connection,
+    account: AccountId,
+    factor: &FactorId,
+    record: &audit::Record,
+) -> Result<bool, StoreError> {
+    let removed = connection
+        .execute("DELETE FROM factor WHERE id = ?1 AND account = ?2", params![factor.0, account.0])
+        .map_err(unavailable)?;
+    if removed == 1 {
+        // Spare codes stand in for a factor; without one they would be all there is.
+        connection
+            .execute(
+                "DELETE FROM spare WHERE account = ?1 AND kind = 'recovery'
+                 AND NOT EXISTS (SELECT 1 FROM factor WHERE account = ?1)",
+                [account.0],
+            )
+            .map_err(unavailable)?;
+        trail::append(connection, record)?;
+    }
+    Ok(removed == 1)
 }
 
 /// See [`crate::store::Store::reset`].
@@ -165,6 +196,9 @@ pub(super) fn reset(
             .execute("DELETE FROM factor WHERE account = ?1", [portfolio.account.0])
             .map_err(unavailable)?;
         removed = u32::try_from(deleted).unwrap_or(u32::MAX);
+        connection
+            .execute("DELETE FROM spare WHERE account = ?1", [portfolio.account.0])
+            .map_err(unavailable)?;
     }
     trail::append(connection, record)?;
     Ok(removed)

@@ -2,12 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{trail, unavailable};
+use super::{spares, trail, unavailable};
 use crate::{
     audit::{self, Outcome},
     clock::Timestamp,
     engine::{
-        proof::{Attempt, Candidate, Ruling},
+        proof::{Accepted, Attempt, Candidate, Ruling},
         throttle::{self, Account, Budget, Failure, Standing},
     },
     names::{AccountId, Source, UserName},
@@ -18,8 +18,9 @@ use crate::{
 pub(super) fn settle(connection: &Connection, attempt: &Attempt) -> Result<Ruling, StoreError> {
     let ruling = decide(connection, attempt)?;
     let (outcome, method, reason) = match &ruling {
-        Ruling::Accepted(factor) => (Outcome::Granted, "totp", factor.0.as_str()),
-        Ruling::Used => (Outcome::Denied, "totp", "used"),
+        Ruling::Accepted(Accepted::Step(factor)) => (Outcome::Granted, "totp", factor.0.as_str()),
+        Ruling::Accepted(Accepted::Spare { kind, .. }) => (Outcome::Granted, kind.name(), ""),
+        Ruling::Used => (Outcome::Denied, "", "used"),
         Ruling::Wrong => (Outcome::Denied, "", "wrong"),
         Ruling::Refused(_) => (Outcome::Denied, "", "throttled"),
     };
@@ -42,9 +43,9 @@ fn decide(connection: &Connection, attempt: &Attempt) -> Result<Ruling, StoreErr
     }
     if let Some(account) = attempt.account {
         for candidate in &attempt.candidates {
-            if spend(connection, account, candidate, attempt.now)? {
+            if let Some(accepted) = spend(connection, account, candidate, attempt.now)? {
                 forgive(connection, account, &attempt.source)?;
-                return Ok(Ruling::Accepted(candidate.factor.clone()));
+                return Ok(Ruling::Accepted(accepted));
             }
         }
         if !attempt.candidates.is_empty() {
@@ -63,8 +64,11 @@ fn spend(
     account: AccountId,
     candidate: &Candidate,
     now: Timestamp,
-) -> Result<bool, StoreError> {
-    let matched = candidate.matched;
+) -> Result<Option<Accepted>, StoreError> {
+    let (factor, matched) = match candidate {
+        Candidate::Step { factor, matched } => (factor, matched),
+        Candidate::Spare(spare) => return spares::spend(connection, account, *spare, now),
+    };
     let changed = connection
         .prepare_cached(
             "UPDATE factor SET last_step = ?3, drift = ?4, last_offset = ?5, last_used = ?6, active = 1
@@ -72,7 +76,7 @@ fn spend(
         )
         .and_then(|mut statement| {
             statement.execute(params![
-                candidate.factor.0,
+                factor.0,
                 account.0,
                 matched.step,
                 matched.drift.steps,
@@ -81,7 +85,7 @@ fn spend(
             ])
         })
         .map_err(unavailable)?;
-    Ok(changed == 1)
+    Ok((changed == 1).then(|| Accepted::Step(factor.clone())))
 }
 
 /// A success forgives the failures from where it came, and no others: else guesses between the owner's own

@@ -5,6 +5,7 @@ mod accounts;
 mod attempts;
 mod files;
 mod schema;
+mod spares;
 mod trail;
 mod worker;
 
@@ -13,7 +14,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use super::{Added, Charge, NewFactor, Portfolio, Store, StoreError, WrappedKey};
+use super::{Added, Charge, NewFactor, NewSpare, Portfolio, SpareRecord, Store, StoreError, WrappedKey};
 use crate::{
     audit,
     clock::Timestamp,
@@ -21,7 +22,7 @@ use crate::{
         proof::{Attempt, Ledger, Ruling},
         throttle::{Budget, Standing},
     },
-    names::{Source, UserName},
+    names::{AccountId, FactorId, Source, UserName},
 };
 use worker::{Reader, Writer};
 
@@ -130,6 +131,42 @@ impl Store for Sqlite {
 
     async fn add_factor(&self, factor: NewFactor, record: audit::Record) -> Result<Added, StoreError> {
         self.write(move |connection| accounts::add_factor(connection, &factor, &record)).await
+    }
+
+    async fn spare(&self, account: AccountId, selector: String) -> Result<Option<SpareRecord>, StoreError> {
+        self.read(move |connection| spares::find(connection, account, &selector)).await
+    }
+
+    async fn replace_recovery(
+        &self,
+        account: AccountId,
+        codes: Vec<NewSpare>,
+        now: Timestamp,
+        record: audit::Record,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| spares::replace_recovery(connection, account, &codes, now, &record))
+            .await
+    }
+
+    async fn add_bypass(
+        &self,
+        user: &UserName,
+        uid: u32,
+        code: NewSpare,
+        now: Timestamp,
+        record: audit::Record,
+    ) -> Result<(), StoreError> {
+        let user = user.clone();
+        self.write(move |connection| spares::add_bypass(connection, (&user, uid), &code, now, &record)).await
+    }
+
+    async fn remove_factor(
+        &self,
+        account: AccountId,
+        factor: FactorId,
+        record: audit::Record,
+    ) -> Result<bool, StoreError> {
+        self.write(move |connection| accounts::remove_factor(connection, account, &factor, &record)).await
     }
 
     async fn reset(&self, user: &UserName, record: audit::Record) -> Result<u32, StoreError> {

@@ -1,0 +1,13 @@
+-- Recovery and bypass codes: a selector finds the row, the secret part is kept as an Argon2id hash.
+CREATE TABLE spare (
+    id       INTEGER PRIMARY KEY,
+    account  INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    kind     TEXT NOT NULL,
+    selector TEXT NOT NULL,
+    salt     BLOB NOT NULL,
+    hash     BLOB NOT NULL,
+    uses     INTEGER NOT NULL,
+    expires  INTEGER,
+    created  INTEGER NOT NULL,
+    UNIQUE (account, selector)
+) STRICT;
