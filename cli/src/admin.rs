@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     args::{Audit, Policy, Provision, ProvisionTotp, User},
-    failure::Failure,
+    failure::{Failure, answered},
     offer,
     output::{self, clean, line},
     terminal, when,
@@ -51,15 +51,17 @@ pub async fn user(runtime_dir: &Path, command: &User, json: bool) -> Result<(), 
     match command {
         User::List { throttled } => list(runtime_dir, *throttled, json).await,
         User::Show { name } => {
-            let account = client(runtime_dir).await?.show_account(of(name)).await?.into_inner();
+            let account = answered(client(runtime_dir).await?.show_account(of(name))).await?.into_inner();
             if json { output::json(&output::AccountJson::from(&account)) } else { output::account(&account) }
         }
         User::Enroll { name, kind: Provision::Totp(options) } => {
             provision(runtime_dir, name, options, json).await
         }
         User::Reset { name } => {
-            let removed =
-                client(runtime_dir).await?.reset_account(of(name)).await?.into_inner().factors_removed;
+            let removed = answered(client(runtime_dir).await?.reset_account(of(name)))
+                .await?
+                .into_inner()
+                .factors_removed;
             if json {
                 return output::json(&serde_json::json!({ "user": name, "factors_removed": removed }));
             }
@@ -72,7 +74,8 @@ pub async fn user(runtime_dir: &Path, command: &User, json: bool) -> Result<(), 
                 lifetime_s: u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX),
                 uses: *uses,
             };
-            let bypass = client(runtime_dir).await?.issue_bypass(request(message)).await?.into_inner();
+            let bypass =
+                answered(client(runtime_dir).await?.issue_bypass(request(message))).await?.into_inner();
             let expires = output::time(bypass.expires);
             if json {
                 return output::json(&serde_json::json!({ "code": bypass.code, "expires": expires }));
@@ -81,8 +84,10 @@ pub async fn user(runtime_dir: &Path, command: &User, json: bool) -> Result<(), 
             line(format!("It lets in {uses} time(s) until {expires} and is not shown again."))
         }
         User::Unlock { name } => {
-            let forgotten =
-                client(runtime_dir).await?.unlock_account(of(name)).await?.into_inner().failures_forgotten;
+            let forgotten = answered(client(runtime_dir).await?.unlock_account(of(name)))
+                .await?
+                .into_inner()
+                .failures_forgotten;
             if json {
                 return output::json(&serde_json::json!({ "user": name, "failures_forgotten": forgotten }));
             }
@@ -93,9 +98,9 @@ pub async fn user(runtime_dir: &Path, command: &User, json: bool) -> Result<(), 
 
 async fn list(runtime_dir: &Path, throttled: bool, json: bool) -> Result<(), Failure> {
     let request = request(ListAccountsRequest { throttled });
-    let mut stream = client(runtime_dir).await?.list_accounts(request).await?.into_inner();
+    let mut stream = answered(client(runtime_dir).await?.list_accounts(request)).await?.into_inner();
     let mut accounts: Vec<Account> = Vec::new();
-    while let Some(account) = stream.message().await? {
+    while let Some(account) = answered(stream.message()).await? {
         accounts.push(account);
     }
     if json {
@@ -136,7 +141,8 @@ async fn provision(
         activate: options.activate,
         allow_short: options.allow_short,
     };
-    let provisioned = client(runtime_dir).await?.provision_totp(request(message)).await?.into_inner();
+    let provisioned =
+        answered(client(runtime_dir).await?.provision_totp(request(message))).await?.into_inner();
     if json {
         let (factor, uri, secret) = (&provisioned.factor, &provisioned.uri, &provisioned.secret);
         return output::json(&serde_json::json!({ "factor": factor, "uri": uri, "secret": secret }));
@@ -165,7 +171,7 @@ fn read_secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
 pub async fn policy(runtime_dir: &Path, command: &Policy, json: bool) -> Result<(), Failure> {
     let Policy::Explain { name, service, rhost } = command;
     let message = ExplainRequest { user: name.clone(), service: service.clone(), rhost: rhost.clone() };
-    let answer = client(runtime_dir).await?.explain_policy(request(message)).await?.into_inner();
+    let answer = answered(client(runtime_dir).await?.explain_policy(request(message))).await?.into_inner();
     let outcome = match answer.outcome() {
         Outcome::Ask => "ask",
         Outcome::Skip => "skip",
@@ -215,7 +221,7 @@ pub async fn audit(runtime_dir: &Path, options: &Audit, json: bool) -> Result<()
         event: options.event.clone().unwrap_or_default(),
         follow: options.follow,
     };
-    let mut stream = client(runtime_dir).await?.read_audit(request(message)).await?.into_inner();
+    let mut stream = answered(client(runtime_dir).await?.read_audit(request(message))).await?.into_inner();
     while let Some(entry) = stream.message().await? {
         print(&entry, json)?;
     }

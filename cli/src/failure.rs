@@ -1,7 +1,7 @@
 //! What happened, what to do, and the exit code (product.md section 5).
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use tonic::Code;
 use twinlock_proto::connect::ConnectError;
@@ -38,8 +38,33 @@ impl Failure {
     }
 
     pub fn interrupted() -> Self {
-        Self::new(INTERRUPTED, "interrupted; nothing has changed")
+        Self::new(INTERRUPTED, "interrupted")
     }
+}
+
+/// One answer of the daemon, which waits 4 s for its store at most.
+const ANSWER: Duration = Duration::from_secs(10);
+/// An answer that may have to wait for a password to be confirmed.
+const SLOW_ANSWER: Duration = Duration::from_secs(40);
+
+/// Waits for an answer, but not for ever.
+pub async fn answered<T>(answer: impl Future<Output = Result<T, tonic::Status>>) -> Result<T, Failure> {
+    within(ANSWER, answer).await
+}
+
+/// The same, where a password may have to be confirmed first.
+pub async fn answered_slowly<T>(
+    answer: impl Future<Output = Result<T, tonic::Status>>,
+) -> Result<T, Failure> {
+    within(SLOW_ANSWER, answer).await
+}
+
+async fn within<T>(
+    time: Duration,
+    answer: impl Future<Output = Result<T, tonic::Status>>,
+) -> Result<T, Failure> {
+    let late = |_| Failure::new(UNREACHABLE, "twinlockd does not answer; see its log, or restart it");
+    Ok(tokio::time::timeout(time, answer).await.map_err(late)??)
 }
 
 impl fmt::Display for Failure {

@@ -25,7 +25,13 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return report(&Failure::from(error)),
     };
-    let result = runtime.block_on(run(&arguments));
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = run(&arguments) => result,
+            // Whatever was shown on the alternate screen is wiped as `run` is dropped.
+            _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+        }
+    });
     // Somebody may still sit at a prompt that nobody reads any more.
     runtime.shutdown_background();
     match result {
@@ -36,6 +42,9 @@ fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { runtime_dir, json, whose, command } = arguments;
+    if command.is_some() && whose.user.is_some() {
+        return Err(Failure::usage("--user stands behind the command: twinlock status --user root"));
+    }
     match command {
         None => own::status(runtime_dir, whose, *json).await,
         Some(Command::Status(whose)) => own::status(runtime_dir, whose, *json).await,

@@ -12,8 +12,8 @@ use crate::failure::Failure;
 pub fn line(text: impl AsRef<str>) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{}", text.as_ref()).and_then(|()| stdout.flush()) {
-        // `twinlock audit | head` is no failure.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        // `twinlock audit --follow | head` is no failure, and the end.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::new(0, "")),
         result => result.map_err(Failure::from),
     }
 }

@@ -16,7 +16,7 @@ use twinlock_proto::{
 
 use crate::{
     args::{EnrollTotp, Whose},
-    failure::{Failure, LATER, NO, NOT_ALLOWED},
+    failure::{Failure, LATER, NO, NOT_ALLOWED, answered, answered_slowly},
     offer,
     output::{self, clean, line},
     terminal::{self, Screen},
@@ -36,9 +36,9 @@ fn check_whose(whose: &Whose) -> Result<(), Failure> {
             "--user {} is not possible here: these commands are about your own account (administrators: twinlock user)",
             clean(name)
         ))),
-        None if uid.is_root() && std::env::var_os("SUDO_USER").is_some() => Err(Failure::new(
+        None if std::env::var_os("SUDO_USER").is_some() => Err(Failure::new(
             NOT_ALLOWED,
-            "under sudo this would be root's account: run it without sudo for your own, or say --user root",
+            "under sudo this would be another account than yours: run it without sudo (for root's own, say --user root)",
         )),
         None => Ok(()),
     }
@@ -46,14 +46,14 @@ fn check_whose(whose: &Whose) -> Result<(), Failure> {
 
 pub async fn status(runtime_dir: &Path, whose: &Whose, json: bool) -> Result<(), Failure> {
     check_whose(whose)?;
-    let account = client(runtime_dir).await?.status(StatusRequest {}).await?.into_inner();
+    let account = answered(client(runtime_dir).await?.status(StatusRequest {})).await?.into_inner();
     if json { output::json(&output::AccountJson::from(&account)) } else { output::account(&account) }
 }
 
 pub async fn verify(runtime_dir: &Path, whose: &Whose, json: bool) -> Result<(), Failure> {
     check_whose(whose)?;
     let mut client = client(runtime_dir).await?;
-    let result = client.verify(ask_for_code().await?).await?.into_inner();
+    let result = answered(client.verify(ask_for_code().await?)).await?.into_inner();
     if json {
         output::json(
             &serde_json::json!({ "outcome": word(&result), "retry_after_s": result.retry_after_s }),
@@ -71,7 +71,7 @@ pub async fn verify(runtime_dir: &Path, whose: &Whose, json: bool) -> Result<(),
 pub async fn recovery(runtime_dir: &Path, whose: &Whose, json: bool) -> Result<(), Failure> {
     check_whose(whose)?;
     let mut client = client(runtime_dir).await?;
-    let result = client.renew_recovery(ask_for_code().await?).await?.into_inner();
+    let result = answered(client.renew_recovery(ask_for_code().await?)).await?.into_inner();
     right(&result.verified.unwrap_or_default())?;
     let codes = result.recovery.ok_or_else(|| Failure::new(LATER, "twinlockd gave no codes; try again"))?;
     if json { output::json(&serde_json::json!({ "codes": codes.codes })) } else { show_recovery(&codes) }
@@ -81,7 +81,8 @@ pub async fn remove(runtime_dir: &Path, whose: &Whose, factor: &str, json: bool)
     check_whose(whose)?;
     let mut client = client(runtime_dir).await?;
     let code = terminal::ask("Verification code: ").await?.as_str().to_owned();
-    let result = client.remove_factor(RemoveRequest { factor: factor.to_owned(), code }).await?.into_inner();
+    let request = RemoveRequest { factor: factor.to_owned(), code };
+    let result = answered(client.remove_factor(request)).await?.into_inner();
     right(&result)?;
     if json {
         return output::json(&serde_json::json!({ "removed": factor }));
@@ -164,9 +165,9 @@ pub async fn enroll_totp(runtime_dir: &Path, options: &EnrollTotp, json: bool) -
     };
     reply(enroll_reply::Kind::Begin(begin))?;
     let mut client = client(runtime_dir).await?;
-    let mut steps = client.enroll_totp(UnboundedReceiverStream::new(queue)).await?.into_inner();
+    let mut steps = answered(client.enroll_totp(UnboundedReceiverStream::new(queue))).await?.into_inner();
     let mut screen = None;
-    while let Some(step) = steps.message().await? {
+    while let Some(step) = answered_slowly(steps.message()).await? {
         match step.kind {
             Some(enroll_step::Kind::Question(question)) => {
                 let answer = answer(&question).await?;

@@ -10,7 +10,7 @@ use crate::{args::QrForm, failure::Failure};
 /// Asks for a line that can be seen while it is typed.
 pub async fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
     let prompt = prompt.to_owned();
-    interruptible(move || {
+    elsewhere(move || {
         // Not locked while somebody types: after Ctrl-C there is something to say.
         write!(io::stderr(), "{prompt}").and_then(|()| io::stderr().flush())?;
         let mut line = Zeroizing::new(String::new());
@@ -28,24 +28,20 @@ pub async fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
 /// Asks for a line that cannot be seen; only at a terminal.
 pub async fn ask_hidden(prompt: &str) -> Result<Zeroizing<String>, Failure> {
     let prompt = prompt.to_owned();
-    interruptible(move || rpassword::prompt_password(&prompt).map(Zeroizing::new)).await
+    elsewhere(move || rpassword::prompt_password(&prompt).map(Zeroizing::new)).await
 }
 
-/// Reading blocks; Ctrl-C must still put the terminal in order.
-async fn interruptible(
+/// Reading blocks, so it has a thread of its own: Ctrl-C (main.rs) must still put the terminal in order.
+async fn elsewhere(
     read: impl FnOnce() -> io::Result<Zeroizing<String>> + Send + 'static,
 ) -> Result<Zeroizing<String>, Failure> {
-    let reading = tokio::task::spawn_blocking(read);
-    tokio::select! {
-        result = reading => match result {
-            Ok(Ok(line)) => Ok(line),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Err(Failure::usage("no answer (the input ended); nothing has changed"))
-            }
-            Ok(Err(error)) => Err(Failure::usage(format!("cannot ask: {error}; this needs a terminal"))),
-            Err(_) => Err(Failure::interrupted()),
-        },
-        _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+    match tokio::task::spawn_blocking(read).await {
+        Ok(Ok(line)) => Ok(line),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(Failure::usage("no answer (the input ended); nothing has changed"))
+        }
+        Ok(Err(error)) => Err(Failure::usage(format!("cannot ask: {error}; this needs a terminal"))),
+        Err(_) => Err(Failure::interrupted()),
     }
 }
 

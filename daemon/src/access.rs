@@ -1,9 +1,12 @@
 //! Who is calling: from the kernel (SO_PEERCRED, taken when the connection is accepted) to a capability. A method
 //! that does something takes the capability as an argument, so that one without a check does not compile.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use tonic::{Request, Status};
@@ -33,6 +36,45 @@ pub struct Caller {
     pub pid: Option<i32>,
     /// Set by the first request: until then the connection is on probation.
     pub begun: Arc<AtomicBool>,
+    /// What its uid may still ask, over all its connections.
+    pub allowance: Arc<Allowance>,
+}
+
+/// Requests of one uid: 60, and one more each second. Root has no limit.
+#[derive(Debug)]
+pub struct Allowance {
+    unlimited: bool,
+    left: Mutex<(f64, Instant)>,
+}
+
+/// Requests at once, and a minute.
+const REQUESTS: f64 = 60.0;
+
+impl Allowance {
+    /// A whole one.
+    #[must_use]
+    pub fn of(uid: u32, now: Instant) -> Self {
+        Self { unlimited: uid == 0, left: Mutex::new((REQUESTS, now)) }
+    }
+
+    /// Takes one request; false when there is none.
+    pub fn take(&self, now: Instant) -> bool {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let refilled = now.saturating_duration_since(left.1).as_secs_f64() * REQUESTS / 60.0;
+        *left = ((left.0 + refilled).min(REQUESTS), now);
+        if self.unlimited || left.0 >= 1.0 {
+            left.0 -= 1.0;
+            return true;
+        }
+        false
+    }
+
+    /// Whether nothing was taken lately, so that it need not be remembered.
+    #[must_use]
+    pub fn is_whole(&self, now: Instant) -> bool {
+        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        now.saturating_duration_since(left.1) > Duration::from_secs(60)
+    }
 }
 
 /// A program that runs as root and authenticates others: what it says about a login is believed.
@@ -93,6 +135,9 @@ fn caller<T>(request: &Request<T>) -> Result<&Caller, Status> {
     let caller = request.extensions().get::<Caller>();
     let caller = caller.ok_or_else(|| Status::unauthenticated("no peer credentials"))?;
     caller.begun.store(true, Ordering::Relaxed);
+    if !caller.allowance.take(Instant::now()) {
+        return Err(Status::resource_exhausted("too many requests; try again in a minute"));
+    }
     Ok(caller)
 }
 
@@ -150,7 +195,14 @@ mod tests {
 
     fn request(entrance: Entrance, uid: u32) -> Request<()> {
         let mut request = Request::new(());
-        request.extensions_mut().insert(Caller { entrance, uid, pid: None, begun: Arc::default() });
+        let allowance = Arc::new(Allowance::of(uid, Instant::now()));
+        request.extensions_mut().insert(Caller {
+            entrance,
+            uid,
+            pid: None,
+            begun: Arc::default(),
+            allowance,
+        });
         request
     }
 
@@ -167,6 +219,17 @@ mod tests {
                 assert_eq!(administrator(&request).is_ok(), entrance == Entrance::Admin && uid == 0);
             }
         }
+    }
+
+    #[test]
+    fn a_uid_has_60_requests_and_one_more_each_second_and_root_has_no_limit() {
+        let start = Instant::now();
+        let allowance = Allowance::of(1000, start);
+        assert_eq!((0..100).filter(|_| allowance.take(start)).count(), 60);
+        assert!(allowance.take(start + Duration::from_secs(1)));
+        assert!(!allowance.take(start + Duration::from_secs(1)));
+        let root = Allowance::of(0, start);
+        assert!((0..1000).all(|_| root.take(start)));
     }
 
     #[test]

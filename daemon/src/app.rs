@@ -124,6 +124,7 @@ pub fn check(options: &Options, mut print: impl FnMut(&str)) -> bool {
 fn harden() {
     stat::umask(stat::Mode::from_bits_truncate(0o077));
     let _ = resource::setrlimit(resource::Resource::RLIMIT_CORE, 0, 0);
+    let _ = nix::sys::prctl::set_dumpable(false);
     if let Ok((soft, hard)) = resource::getrlimit(resource::Resource::RLIMIT_NOFILE) {
         let _ = resource::setrlimit(resource::Resource::RLIMIT_NOFILE, soft.max(4096.min(hard)), hard);
     }

@@ -76,10 +76,16 @@ impl Source {
         }
     }
 
-    /// From a process on this host.
+    /// From a host name that an application gave.
     #[must_use]
-    pub fn local(service: &str, uid: u32) -> Self {
-        Self(format!("{} uid {uid}", printable(service, 32)))
+    pub fn named(host: &str) -> Self {
+        Self(format!("host {}", printable(host, 255).to_ascii_lowercase()))
+    }
+
+    /// From a process on this host; `ruser` is who asked a program that runs as root (sudo), or empty.
+    #[must_use]
+    pub fn local(service: &str, ruser: &str, uid: u32) -> Self {
+        Self(format!("{} uid {uid} {}", printable(service, 32), printable(ruser, 64)).trim_end().to_owned())
     }
 
     /// The text by which the store knows it.

@@ -9,7 +9,7 @@ use crate::accounts::helper::Kind;
 #[command(name = "twinlockd", version)]
 pub struct Options {
     /// Configuration file; drop-ins are read from the folder beside it (twinlock.d)
-    #[arg(long, value_name = "FILE", default_value = "/etc/twinlock/twinlock.toml")]
+    #[arg(long, value_name = "FILE", default_value = crate::config::DEFAULT_FILE)]
     pub config: PathBuf,
 
     /// Where the sockets are

@@ -13,11 +13,11 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("factor", &["clock", "random", "secret"]),
     ("engine", &["audit", "clock", "factor", "names", "secret"]),
     ("config", &["engine", "factor"]),
-    ("store", &["audit", "clock", "engine", "factor", "names"]),
+    ("store", &["audit", "clock", "engine", "factor", "names", "seal"]),
     ("seal", &["names", "random", "secret", "store"]),
     ("accounts", &["engine", "names"]),
     ("access", &["names"]),
-    ("options", &["accounts"]),
+    ("options", &["accounts", "config"]),
     ("telemetry", &["options"]),
     (
         "grpc",

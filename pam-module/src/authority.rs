@@ -25,12 +25,12 @@ pub trait Authority {
     /// A conversation in progress.
     type Talk: Talk;
 
-    /// Connects and sends the opening message.
+    /// Connects and sends the opening message, before `deadline`.
     ///
     /// # Errors
     ///
     /// See [`Fault`].
-    fn begin(&mut self, open: Open) -> Result<Self::Talk, Fault>;
+    fn begin(&mut self, open: Open, deadline: Instant) -> Result<Self::Talk, Fault>;
 }
 
 /// A conversation in progress. Dropping it ends it.

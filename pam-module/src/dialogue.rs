@@ -50,16 +50,19 @@ struct Dialogue<'a, P, A> {
 
 impl<P: Application, A: Authority> Dialogue<'_, P, A> {
     fn run(&mut self) -> Result<Outcome, Outcome> {
-        let mut talk = self.begin(false)?;
+        // Connecting and the first step are one answer.
+        let mut answer_by = self.within(ANSWER_WITHIN);
+        let mut talk = self.begin(false, answer_by)?;
         let mut typed: Option<Zeroizing<String>> = None;
         let mut resumed = false;
         for _ in 0..MAX_STEPS {
-            let step = match talk.next(self.within(ANSWER_WITHIN)) {
+            let step = match talk.next(answer_by) {
                 Ok(step) => step,
                 // The daemon was restarted while the person typed: they are not asked again.
                 Err(Fault::Broken) if typed.is_some() && !resumed => {
                     resumed = true;
-                    talk = self.begin(true)?;
+                    answer_by = self.within(ANSWER_WITHIN);
+                    talk = self.begin(true, answer_by)?;
                     continue;
                 }
                 Err(fault) => return Err(Outcome::Unavailable(fault)),
@@ -74,6 +77,7 @@ impl<P: Application, A: Authority> Dialogue<'_, P, A> {
                     };
                     // A broken connection shows at the next step, where it is mended once.
                     let _ = talk.reply(Answer { text: answer.as_str().to_owned() });
+                    answer_by = self.within(ANSWER_WITHIN);
                     typed = (!resumed).then_some(answer);
                 }
                 None => return Err(nonsense("a step of an unknown kind")),
@@ -82,7 +86,7 @@ impl<P: Application, A: Authority> Dialogue<'_, P, A> {
         Err(nonsense("too many steps"))
     }
 
-    fn begin(&mut self, resumed: bool) -> Result<A::Talk, Outcome> {
+    fn begin(&mut self, resumed: bool, answer_by: Instant) -> Result<A::Talk, Outcome> {
         let login = self.login;
         let open = Open {
             revision: REVISION,
@@ -100,7 +104,7 @@ impl<P: Application, A: Authority> Dialogue<'_, P, A> {
             caller_uid: login.uid,
             resumed,
         };
-        let talk = self.authority.begin(open);
+        let talk = self.authority.begin(open, answer_by);
         talk.map_err(|fault| match fault {
             // It was there a moment ago, so this is an outage in progress: `unavailable=ignore` is not for it.
             Fault::Absent if resumed => Outcome::Unavailable(Fault::Broken),

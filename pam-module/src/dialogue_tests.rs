@@ -66,7 +66,7 @@ struct Script {
 
 impl Authority for Daemon {
     type Talk = Script;
-    fn begin(&mut self, open: Open) -> Result<Script, Fault> {
+    fn begin(&mut self, open: Open, _: Instant) -> Result<Script, Fault> {
         assert_eq!((open.user.as_str(), open.nonce.as_slice()), ("alice", &NONCE[..]));
         self.heard.borrow_mut().push(if open.resumed { "resume".into() } else { "open".into() });
         let steps = self.conversations.pop_front().ok_or(Fault::Absent)?;

@@ -54,8 +54,6 @@ pub mod limit {
     pub const USER: usize = 256;
     /// What a person types at a prompt, in bytes.
     pub const ANSWER: usize = 512;
-    /// A prompt, in bytes.
-    pub const PROMPT: usize = 512;
     /// The nonce that binds a verdict to its conversation, in bytes.
     pub const NONCE: usize = 16;
 }

@@ -26,16 +26,16 @@ fn a_screen_locker_verifies_its_own_user_and_nobody_else() {
     let _daemon = world.daemon();
     world::stack("locker", LOCKER);
     let (alice, bob) = (world.enroll("alice"), world.enroll("bob"));
-    assert_eq!(as_locker("alice", "alice", &[&alice.code(-1)]).code, pam::SUCCESS);
+    assert_eq!(as_locker("alice", "alice", &[&alice.code(0)]).code, pam::SUCCESS);
 
     // Another user's right code, an enrolled, an unenrolled and an unknown user: no difference to be seen.
-    let foreign = as_locker("alice", "bob", &[bob.code(0).as_str(); 3]);
+    let foreign = as_locker("alice", "bob", &[bob.code(1).as_str(); 3]);
     assert_eq!(foreign.code, pam::AUTH_ERR);
     for of in ["root", "daemon", "nobody-here"] {
         assert_eq!(as_locker("alice", of, &["123456"; 3]).said, foreign.said, "{of}");
     }
     // bob's code was not looked at: it is still good for bob.
-    assert_eq!(as_locker("bob", "bob", &[&bob.code(0)]).code, pam::SUCCESS);
+    assert_eq!(as_locker("bob", "bob", &[&bob.code(1)]).code, pam::SUCCESS);
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn on_user_sock_a_claimed_first_factor_is_not_believed() {
     let alice = world.enroll("alice");
     // Not told that the code was used, and not charged to the account: somebody who runs a program as alice could
     // otherwise lock her out of sudo.
-    let used = alice.code(-1);
+    let used = alice.code(0);
     assert_eq!(as_locker("alice", "alice", &[&used]).code, pam::SUCCESS);
     let again = as_locker("alice", "alice", &[used.as_str(); 3]);
     assert_eq!(again.prompts()[1..], ["Wrong code. Verification code: "; 2]);
@@ -56,11 +56,11 @@ fn on_user_sock_a_claimed_first_factor_is_not_believed() {
     }
     assert_eq!(world.failures("alice"), 0);
     // The source is spent: right and wrong codes get the same answer from there,
-    let right = as_locker("alice", "alice", &[alice.code(0).as_str(); 3]);
+    let right = as_locker("alice", "alice", &[alice.code(1).as_str(); 3]);
     assert_eq!(right.code, pam::AUTH_ERR);
     assert_eq!(right.said, again.said);
     // and root's own logins go on.
-    assert_eq!(pamhost::run(&["-s", "locker", "-u", "alice", &alice.code(0)]).code, pam::SUCCESS);
+    assert_eq!(pamhost::run(&["-s", "locker", "-u", "alice", &alice.code(1)]).code, pam::SUCCESS);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn su_asks_for_the_code_of_the_target_and_says_so() {
     su.args(["bob", "-c", "id -un"]);
     let mut terminal = twinlock_tests::terminal::Terminal::run(su);
     terminal.answer("Password: ", PASSWORD);
-    terminal.answer("Verification code for bob: ", &bob.code(0));
+    terminal.answer("Verification code for bob: ", &bob.code(1));
     terminal.expect("bob");
     assert_eq!(terminal.finish().1, 0);
 }

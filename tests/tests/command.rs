@@ -23,7 +23,7 @@ fn enroll_at_the_terminal(arguments: &[&str]) -> Phone {
     let mut terminal = Terminal::run(user("alice", &[&["enroll", "totp"], arguments].concat()));
     terminal.answer("Login password of alice: ", PASSWORD);
     let phone = key_on(&mut terminal);
-    terminal.answer("then type the code it shows: ", &phone.code(-1));
+    terminal.answer("then type the code it shows: ", &phone.code(0));
     terminal.answer("Press Enter when you have saved them: ", "");
     let (said, code) = terminal.finish();
     assert!(code == 0 && said.contains("counts from now on"), "{said}");
@@ -63,8 +63,8 @@ fn a_user_enrolls_at_the_terminal_and_is_asked_from_then_on() {
     );
     assert_eq!(status["uid"], 1000);
     let login = |code: &str| pamhost::run(&["-s", "ours", "-u", "alice", code]).code;
-    assert_ne!(login(&phone.code(-1)), pam::SUCCESS, "the code of the enrollment is spent");
-    assert_eq!(login(&phone.code(0)), pam::SUCCESS);
+    assert_ne!(login(&phone.code(0)), pam::SUCCESS, "the code of the enrollment is spent");
+    assert_eq!(login(&phone.code(1)), pam::SUCCESS);
 }
 
 #[test]
@@ -146,15 +146,13 @@ fn a_second_factor_needs_a_code_of_the_first_and_not_just_the_password() {
     let first = enroll_at_the_terminal(&["--label", "phone"]);
     let mut terminal = Terminal::run(user("alice", &["enroll", "totp", "--label", "tablet"]));
     terminal.answer("Verification code of a factor you have: ", &first.wrong_code());
-    terminal.answer("Wrong code. ", &first.code(-1));
-    terminal.answer("That code was used", &first.code(0));
+    terminal.answer("Wrong code. ", &first.code(0));
+    terminal.answer("That code was used", &first.code(1));
     let second = key_on(&mut terminal);
     terminal.answer("code it shows: ", &second.code(0));
     terminal.expect("counts from now on");
     world::stack("ours", OURS);
-    for phone in [&first, &second] {
-        assert_eq!(pamhost::run(&["-s", "ours", "-u", "alice", &phone.code(1)]).code, pam::SUCCESS);
-    }
+    assert_eq!(pamhost::run(&["-s", "ours", "-u", "alice", &second.code(1)]).code, pam::SUCCESS);
     let same = user("alice", &["enroll", "totp", "--label", "tablet", "--no-terminal"]).output().unwrap();
     refused(&same, 1, "there is a factor with the label \"tablet\" already; choose another --label");
 }
@@ -172,7 +170,7 @@ fn a_key_of_ones_own_is_taken_and_a_short_one_refused() {
     terminal.answer("Login password of alice: ", PASSWORD);
     let phone = key_on(&mut terminal);
     assert_eq!(phone.key, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
-    terminal.answer("code it shows: ", &phone.code(0));
+    terminal.answer("code it shows: ", &phone.code(1));
     terminal.answer("Press Enter when you have saved them: ", "");
     terminal.expect("counts from now on");
 }
@@ -219,7 +217,7 @@ fn an_administrator_provisions_shows_resets() {
     let show = || json(&root(&["user", "show", "alice", "--json"]));
     assert_eq!((&show()["enrolled"], &show()["factors"][0]["active"]), (&false.into(), &false.into()));
     let mut verify = Terminal::run(user("alice", &["verify"]));
-    verify.answer("Verification code: ", &phone.code(0));
+    verify.answer("Verification code: ", &phone.code(1));
     assert_eq!(verify.finish().1, 0);
     assert_eq!((&show()["enrolled"], &show()["factors"][0]["active"]), (&true.into(), &true.into()));
     assert!(!show().to_string().contains(&phone.key), "a stored key is never shown again");
@@ -255,7 +253,11 @@ fn each_mistake_gets_one_clear_line_and_its_exit_code() {
     refused(&root(&["user", "show", "nobody-here"]), 1, "there is no user nobody-here");
     refused(&root(&["user", "enroll", "alice", "totp", "--secret-file", "/nonexistent"]), 2, "/nonexistent");
     refused(&root(&["audit", "--since", "yesterday"]), 2, "write a date");
-    refused(&root(&["audit", "--event", "logn"]), 1, "there is no event \"logn\"; there are login,");
+    refused(&root(&["audit", "--event", "logn"]), 2, "there is no event \"logn\"; there are login,");
+    std::fs::write("/root/twice", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap();
+    let twice = || root(&["user", "enroll", "bob", "totp", "--secret-file", "/root/twice"]);
+    assert!(twice().status.success());
+    refused(&twice(), 1, "bob has this key already, as \"app\"");
     std::fs::write("/root/short", "JBSWY3DPEHPK3PXP").unwrap();
     let short = root(&["user", "enroll", "alice", "totp", "--secret-file", "/root/short"]);
     refused(&short, 1, "under 128 bits");
@@ -269,8 +271,21 @@ fn each_mistake_gets_one_clear_line_and_its_exit_code() {
     let mut sudo = Command::new("twinlock");
     refused(&sudo.env("SUDO_USER", "alice").output().unwrap(), 77, "say --user root");
     let mut sudo = Command::new("twinlock");
-    assert!(sudo.env("SUDO_USER", "alice").args(["--user", "root"]).output().unwrap().status.success());
+    refused(
+        &sudo.args(["--user", "root", "verify"]).output().unwrap(),
+        2,
+        "--user stands behind the command",
+    );
+    let mut sudo = Command::new("twinlock");
+    assert!(
+        sudo.env("SUDO_USER", "alice").args(["status", "--user", "root"]).output().unwrap().status.success()
+    );
     assert_eq!(Command::new("twinlock").arg("enrol").output().unwrap().status.code(), Some(2));
+
+    // A daemon that hangs: an answer, and not for ever.
+    daemon.signal(nix::sys::signal::Signal::SIGSTOP);
+    refused(&root(&["user", "list"]), 69, "twinlockd does not answer");
+    daemon.signal(nix::sys::signal::Signal::SIGCONT);
 
     // A socket that somebody else put there is not used.
     world::sh("mkdir /tmp/squat && chown alice /tmp/squat");

@@ -123,6 +123,48 @@ fn loose_modes_and_a_lost_key_stop_the_daemon_with_the_remedy() {
 }
 
 #[test]
+fn a_lost_store_stops_the_daemon_and_lets_nobody_in() {
+    let world = World::new();
+    let daemon = world.daemon();
+    world::stack("ours", OURS);
+    let phone = world.enroll("alice");
+    assert!(daemon.stop().success());
+    world::sh("mkdir /root/kept && mv /var/lib/twinlock/twinlock.db* /root/kept");
+    let out = std::process::Command::new("twinlockd").args(["--log-to", "stderr"]).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.code() == Some(69) && said.contains("bring it back from a backup"), "{said}");
+    assert_eq!(
+        try_once(&phone.code(0)).0,
+        pam::AUTHINFO_UNAVAIL,
+        "not: nobody is enrolled, so nobody is asked"
+    );
+    world::sh("mv /root/kept/* /var/lib/twinlock");
+    let _daemon = world.daemon();
+    assert_eq!(try_once(&phone.code(0)).0, pam::SUCCESS);
+}
+
+#[test]
+fn a_flood_by_a_local_user_does_not_keep_root_from_logging_others_in() {
+    let world = World::new();
+    let daemon = world.daemon();
+    world::stack("ours", OURS);
+    let phone = world.enroll("alice");
+    // bob opens connections as fast as he can, and asks for his status in a loop.
+    let flood = "for i in 1 2 3 4 5 6; do while :; do twinlock status >/dev/null 2>&1; done & done; wait";
+    let mut bob = world::as_user("bob", "sh").args(["-c", flood]).spawn().unwrap();
+    wait::until("bob being refused", 20, || {
+        let out = world::as_user("bob", "twinlock").arg("status").output().unwrap();
+        String::from_utf8_lossy(&out.stderr).contains("too many requests").then_some(())
+    });
+    let (code, took) = try_once(&phone.code(0));
+    assert_eq!(code, pam::SUCCESS);
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    world::sh("pkill -KILL -u bob");
+    bob.wait().unwrap();
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn a_broken_configuration_goes_on_with_the_last_good_one() {
     let world = World::new();
     world::sh("mkdir -p /etc/twinlock");

@@ -22,7 +22,7 @@ fn enroll() -> (Phone, Vec<String>) {
     terminal.answer("Login password of alice: ", PASSWORD);
     terminal.expect("Key:  ");
     let phone = Phone::with_key(terminal.expect("Add this").trim());
-    terminal.answer("code it shows: ", &phone.code(-1));
+    terminal.answer("code it shows: ", &phone.code(0));
     terminal.expect("They are not shown again.");
     let codes = words(&terminal.expect("Press Enter when you have saved them: "));
     terminal.type_line("");
@@ -115,7 +115,7 @@ fn a_new_set_kills_the_old_one_and_needs_a_current_code() {
     let (said, code) = renew(&phone.wrong_code());
     assert!(code == 1 && said.contains("wrong code"), "{said}");
     assert_eq!(log_in("alice", &old[9]).code, pam::SUCCESS, "the old set lives");
-    let (said, code) = renew(&phone.code(0));
+    let (said, code) = renew(&phone.code(1));
     assert_eq!(code, 0, "{said}");
     let new = words(said.split("not shown again.").nth(1).unwrap());
     assert_eq!((new.len(), left()), (10, 10));
@@ -182,9 +182,9 @@ fn a_factor_is_removed_with_a_code_and_not_without() {
     };
     let (said, code) = remove("app", &phone.wrong_code());
     assert!(code == 1 && said.contains("wrong code"), "{said}");
-    let (said, code) = remove("tablet", &phone.code(0));
+    let (said, code) = remove("tablet", &phone.code(1));
     assert!(code == 1 && said.contains("no such factor"), "{said}");
-    let (said, code) = remove("app", &phone.code(0));
+    let (said, code) = remove("app", &phone.code(1));
     assert!(code == 0 && said.contains("is removed"), "{said}");
     assert_eq!(left(), 0, "recovery codes stand in for a factor, and go with the last one");
     // Optional and not enrolled: not asked.

@@ -53,7 +53,7 @@ fn swapped_and_flipped_blobs_are_refused() {
     world::stack("ours", OURS);
     let (alice, bob) = (world.enroll("alice"), world.enroll("bob"));
     let log_in = |user: &str, code: &str| pamhost::run(&["-s", "ours", "-u", user, code]).code;
-    assert_eq!(log_in("alice", &alice.code(-1)), pam::SUCCESS);
+    assert_eq!(log_in("alice", &alice.code(0)), pam::SUCCESS);
     assert!(daemon.stop().success());
 
     // bob's key in alice's row: bob's phone must not open alice's account, nor alice's.
@@ -63,16 +63,16 @@ fn swapped_and_flipped_blobs_are_refused() {
          WHERE account = (SELECT id FROM account WHERE name = 'alice')",
     );
     let daemon = world.daemon();
-    assert_eq!(log_in("alice", &bob.code(0)), pam::AUTHINFO_UNAVAIL);
-    assert_eq!(log_in("alice", &alice.code(0)), pam::AUTHINFO_UNAVAIL);
-    assert_eq!(log_in("bob", &bob.code(0)), pam::SUCCESS, "others are not affected");
+    assert_eq!(log_in("alice", &bob.code(1)), pam::AUTHINFO_UNAVAIL);
+    assert_eq!(log_in("alice", &alice.code(1)), pam::AUTHINFO_UNAVAIL);
+    assert_eq!(log_in("bob", &bob.code(1)), pam::SUCCESS, "others are not affected");
     assert!(daemon.stop().success());
 
     world::sh(&format!("cp -p /root/before.db {DB}; rm -f {DB}-wal {DB}-shm"));
     sql("UPDATE factor SET sealed = CAST(substr(sealed, 1, 30) || x'ff' || substr(sealed, 32) AS BLOB) \
          WHERE account = (SELECT id FROM account WHERE name = 'alice')");
     let _daemon = world.daemon();
-    assert_eq!(log_in("alice", &alice.code(0)), pam::AUTHINFO_UNAVAIL);
+    assert_eq!(log_in("alice", &alice.code(1)), pam::AUTHINFO_UNAVAIL);
     assert!(world.log_with("a sealed secret was changed").contains("no decision"));
 }
 
@@ -88,7 +88,7 @@ fn the_most_verbose_log_of_enrollment_and_login_holds_no_secret_code_or_password
     terminal.expect("Key:  ");
     let shown = terminal.expect("Add this");
     let phone = twinlock_tests::phone::Phone::with_key(shown.trim());
-    let confirmed = phone.code(-1);
+    let confirmed = phone.code(0);
     terminal.answer("code it shows: ", &confirmed);
     terminal.expect("not shown again.");
     let shown = terminal.expect("Press Enter when you have saved them: ");
@@ -96,7 +96,7 @@ fn the_most_verbose_log_of_enrollment_and_login_holds_no_secret_code_or_password
     let recovery = shown.split_whitespace().next().unwrap().to_owned();
     terminal.expect("counts from now on");
 
-    let typed = phone.code(0);
+    let typed = phone.code(1);
     let mut ssh = client("alice", &[]);
     ssh.answer("Password: ", PASSWORD);
     ssh.answer("Verification code: ", "correct battery staple");

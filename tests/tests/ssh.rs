@@ -160,7 +160,11 @@ fn ctrl_c_a_closed_terminal_and_a_killed_client_leave_nothing_behind() {
     let world = World::new();
     let (daemon, sshd) = (world.daemon(), world.sshd(PASSWORD_THEN_CODE, KEYBOARD_INTERACTIVE));
     let phone = world.enroll("alice");
-    let idle = open_files(daemon.pid());
+    // One login first: it starts the helper process that looks users up.
+    let mut ssh = client("bob", &[]);
+    ssh.answer(PASSWORD_PROMPT, PASSWORD);
+    assert!(outcome(ssh, "bob").0);
+    let idle = settled(daemon.pid());
     for way in ["ctrl-c", "close", "kill"] {
         let mut ssh = client("alice", &[]);
         ssh.answer(PASSWORD_PROMPT, PASSWORD);
@@ -178,6 +182,17 @@ fn ctrl_c_a_closed_terminal_and_a_killed_client_leave_nothing_behind() {
     wait::until("the trail", 5, || (world.logins("alice") == ["abandoned"; 3]).then_some(()));
     assert_eq!(world.failures("alice"), 0);
     assert!(log_in("alice", &phone.code(0)).0, "the next login is fine");
+}
+
+/// Open files of a process that has come to rest.
+fn settled(pid: u32) -> usize {
+    let (mut same, mut last) = (0, 0);
+    wait::until("the daemon at rest", 10, || {
+        let now = open_files(pid);
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        (same > 20).then_some(now)
+    })
 }
 
 fn open_files(pid: u32) -> usize {

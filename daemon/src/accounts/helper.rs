@@ -10,7 +10,7 @@ use nix::unistd::{Gid, Uid, User, getgrouplist};
 use nonstick::{AuthnFlags, ConversationAdapter, ErrorCode, Transaction, TransactionBuilder};
 use zeroize::Zeroizing;
 
-use super::{Account, Confirmation, Question, Reply};
+use super::{Account, Confirmation, Confirmed, Question, Reply};
 use crate::engine::policy::PASSWORD_SERVICE;
 
 /// What a child is for.
@@ -37,6 +37,8 @@ impl Kind {
 ///
 /// When the line breaks.
 pub fn serve(kind: Kind) -> io::Result<()> {
+    // A look-up that hangs must not outlive a daemon that was killed.
+    let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
     let stdin = io::stdin().as_fd().try_clone_to_owned()?;
     let mut line = UnixStream::from(stdin);
     let mut reader = BufReader::new(line.try_clone()?);
@@ -76,7 +78,7 @@ fn look_up(question: &Question) -> Reply {
 }
 
 /// Authentication and account management, as a login would do.
-fn confirm(confirmation: &Confirmation) -> bool {
+fn confirm(confirmation: &Confirmation) -> Confirmed {
     let attempt = || -> Result<(), ErrorCode> {
         let mut transaction = TransactionBuilder::new_with_service(PASSWORD_SERVICE)
             .username(&confirmation.user)
@@ -84,7 +86,13 @@ fn confirm(confirmation: &Confirmation) -> bool {
         transaction.authenticate(AuthnFlags::empty())?;
         transaction.account_management(AuthnFlags::empty())
     };
-    attempt().is_ok()
+    match attempt() {
+        Ok(()) => Confirmed::Right,
+        Err(ErrorCode::AuthenticationError | ErrorCode::UserUnknown | ErrorCode::MaxTries) => {
+            Confirmed::Wrong
+        }
+        Err(error) => Confirmed::Failed(error.to_string()),
+    }
 }
 
 /// Answers hidden prompts with the password, and no others.

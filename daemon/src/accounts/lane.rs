@@ -18,19 +18,26 @@ impl Lane {
         let deadline = Instant::now() + within;
         let late = |_| DirectoryError(format!("no answer within {} s", within.as_secs()));
         let mut slot = tokio::time::timeout_at(deadline, self.helper.lock()).await.map_err(late)?;
-        // Taken out while it works: if this future is dropped half-way, so is the child, and no answer of one
-        // look-up is ever read as that of the next.
-        let mut helper = match slot.take() {
-            Some(helper) => helper,
-            None => Helper::start(Kind::Accounts)
-                .map_err(|error| DirectoryError(format!("no helper process: {error}")))?,
-        };
-        match tokio::time::timeout_at(deadline, helper.ask(question)).await.map_err(late)? {
-            Ok(reply) => {
-                *slot = Some(helper);
-                Ok(reply)
+        // Taken out while it works: if it is late, it is killed, and no answer of one look-up is ever read as that of
+        // the next. One that died while it had nothing to do costs nobody a login: the second try has a new one.
+        let mut idle = slot.take();
+        loop {
+            let (mut helper, fresh) = match idle.take() {
+                Some(helper) => (helper, false),
+                None => (start()?, true),
+            };
+            match tokio::time::timeout_at(deadline, helper.ask(question)).await.map_err(late)? {
+                Ok(reply) => {
+                    *slot = Some(helper);
+                    return Ok(reply);
+                }
+                Err(error) if fresh => return Err(DirectoryError(error.to_string())),
+                Err(_) => {}
             }
-            Err(error) => Err(DirectoryError(error.to_string())),
         }
     }
+}
+
+fn start() -> Result<Helper, DirectoryError> {
+    Helper::start(Kind::Accounts).map_err(|error| DirectoryError(format!("no helper process: {error}")))
 }

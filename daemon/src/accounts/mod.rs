@@ -6,7 +6,7 @@ pub mod helper;
 mod lane;
 mod password;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,8 @@ impl std::error::Error for DirectoryError {}
 pub enum Lane {
     /// `login.sock`.
     Login,
+    /// `admin.sock`.
+    Admin,
     /// Everything else.
     Other,
 }
@@ -84,6 +86,16 @@ enum Reply {
     Failed(String),
 }
 
+/// What came of confirming a password.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Confirmed {
+    Right,
+    Wrong,
+    /// PAM could not say.
+    Failed(String),
+}
+
 /// What the confirming child is asked. No `Debug`: it holds a password.
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 struct Confirmation {
@@ -93,8 +105,9 @@ struct Confirmation {
 
 /// NSS and PAM of this host, in child processes of this program.
 pub struct System {
-    login: lane::Lane,
-    other: lane::Lane,
+    login: Arc<lane::Lane>,
+    admin: Arc<lane::Lane>,
+    other: Arc<lane::Lane>,
     confirmations: tokio::sync::Semaphore,
 }
 
@@ -103,15 +116,18 @@ impl System {
     #[must_use]
     pub fn new() -> Self {
         let confirmations = tokio::sync::Semaphore::new(CONFIRMATIONS);
-        Self { login: lane::Lane::default(), other: lane::Lane::default(), confirmations }
+        Self { login: Arc::default(), admin: Arc::default(), other: Arc::default(), confirmations }
     }
 
-    async fn ask(&self, lane: Lane, question: &Question) -> Result<Option<Account>, DirectoryError> {
-        let lane = match lane {
+    async fn ask(&self, lane: Lane, question: Question) -> Result<Option<Account>, DirectoryError> {
+        let lane = Arc::clone(match lane {
             Lane::Login => &self.login,
+            Lane::Admin => &self.admin,
             Lane::Other => &self.other,
-        };
-        match lane.ask(question, LOOK_UP).await? {
+        });
+        // In a task of its own: a caller that goes away must not take a helper process with it.
+        let looking = tokio::spawn(async move { lane.ask(&question, LOOK_UP).await });
+        match looking.await.map_err(|error| DirectoryError(error.to_string()))?? {
             Reply::Found(account) => Ok(Some(account)),
             Reply::Absent => Ok(None),
             Reply::Failed(why) => Err(DirectoryError(why)),
@@ -128,11 +144,11 @@ impl Default for System {
 #[async_trait]
 impl Directory for System {
     async fn by_name(&self, lane: Lane, name: &UserName) -> Result<Option<Account>, DirectoryError> {
-        self.ask(lane, &Question::Name(name.as_str().to_owned())).await
+        self.ask(lane, Question::Name(name.as_str().to_owned())).await
     }
 
     async fn by_uid(&self, lane: Lane, uid: u32) -> Result<Option<Account>, DirectoryError> {
-        self.ask(lane, &Question::Uid(uid)).await
+        self.ask(lane, Question::Uid(uid)).await
     }
 
     async fn confirm_password(&self, user: &str, password: &str) -> Result<bool, DirectoryError> {

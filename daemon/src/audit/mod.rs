@@ -150,6 +150,17 @@ pub struct Entry {
     pub reason: String,
 }
 
+/// A part of the trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// In order.
+    pub entries: Vec<Entry>,
+    /// Everything up to this number was looked at.
+    pub seen: i64,
+    /// There may be more at once.
+    pub full: bool,
+}
+
 /// Which records to read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {

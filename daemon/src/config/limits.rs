@@ -67,6 +67,12 @@ impl Limits {
         }
     }
 
+    /// The budget of a user, while the first factor is not known, for all sources together.
+    #[must_use]
+    pub const fn unproven(&self) -> Rule {
+        Rule { backoff: None, window: Some(Window { failures: self.stop, within: MEMORY }) }
+    }
+
     /// The budget of a source, while the first factor is not known.
     #[must_use]
     pub const fn source(&self) -> Rule {

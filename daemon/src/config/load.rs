@@ -11,6 +11,9 @@ use toml::{Table, Value};
 
 use super::{Config, Finding, Severity};
 
+/// Where the configuration is unless somebody says otherwise; it need not be there.
+pub const DEFAULT_FILE: &str = "/etc/twinlock/twinlock.toml";
+
 /// A file's name and text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -79,7 +82,9 @@ pub fn load(path: &Path) -> Outcome {
 
 fn files(path: &Path, findings: &mut Vec<Finding>) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = Vec::new();
-    if path.exists() {
+    // Only "there is none" means none, and only where nobody named a file: what cannot be looked at is tried, and fails.
+    let absent = fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    if !absent || path != Path::new(DEFAULT_FILE) {
         files.push(path.to_owned());
     }
     let folder = path.with_extension("d");
@@ -104,7 +109,11 @@ fn files(path: &Path, findings: &mut Vec<Finding>) -> Vec<PathBuf> {
 fn read(path: &Path, findings: &mut Vec<Finding>) -> io::Result<String> {
     let metadata = fs::metadata(path)?;
     let place = path.display().to_string();
-    if metadata.mode() & 0o022 != 0 {
+    let owner = metadata.uid();
+    if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
+        let sentence = format!("belongs to uid {owner}, who could change it");
+        findings.push(Finding::error("", &sentence, &format!("chown root {place}")).at(&place));
+    } else if metadata.mode() & 0o022 != 0 {
         let sentence = format!("has mode {:04o}: others can write it", metadata.mode() & 0o7777);
         findings.push(Finding::error("", &sentence, &format!("chmod 0640 {place}")).at(&place));
     } else if metadata.mode() & 0o007 != 0 {
@@ -259,10 +268,16 @@ mod tests {
     }
 
     #[test]
-    fn without_a_file_everything_has_its_default() {
-        let outcome = Files::of(&[]).load();
-        assert_eq!((outcome.config, outcome.origin), (Some(Config::default()), Origin::Defaults));
-        assert!(outcome.findings.is_empty());
+    fn an_empty_file_means_defaults_and_a_named_file_must_be_there() {
+        let outcome = Files::of(&[("twinlock.toml", "")]).load();
+        assert_eq!((outcome.config, outcome.findings.len()), (Some(Config::default()), 0));
+        let missing = Files::of(&[]);
+        assert!(
+            missing.findings().contains("twinlock.toml: error: cannot be read"),
+            "{}",
+            missing.findings()
+        );
+        assert_eq!(missing.load().config, None);
     }
 
     #[test]

@@ -18,8 +18,6 @@ use crate::{
 const WRONG_ANSWERS: u32 = 3;
 /// Malformed answers in one conversation.
 const MALFORMED_ANSWERS: u32 = 3;
-/// Length that a code of nobody in particular has.
-const USUAL_LENGTH: usize = 6;
 
 /// Whether the first factor is known to have passed. Before that nothing is told that a stranger could use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +45,8 @@ pub struct Login {
     pub source: Source,
     /// For the trail.
     pub subject: audit::Subject,
+    /// Digits of the codes that people here usually have: what somebody unknown is measured by.
+    pub usual_length: usize,
 }
 
 /// What to do next.
@@ -226,7 +226,7 @@ impl Checking {
     pub fn against(self, length: usize, prepared: Vec<Prepared>, now: Timestamp) -> Checked {
         let Self { course, typed: _ } = self;
         let fits = if prepared.is_empty() {
-            length == USUAL_LENGTH
+            length == course.login.usual_length
         } else {
             prepared.iter().any(|factor| factor.digits == length)
         };

@@ -22,8 +22,9 @@ fn login(first_factor: FirstFactor) -> Login {
             account: Account::User(AccountId(1)),
             rule: super::super::throttle::Rule { backoff: None, window: None },
         }],
-        source: Source::local("sshd", 0),
+        source: Source::local("sshd", "", 0),
         subject: audit::Subject::default(),
+        usual_length: 6,
     }
 }
 

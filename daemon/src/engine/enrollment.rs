@@ -34,10 +34,10 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// The step of a code that shows that the app has the key.
+    /// The step of a code that shows that the app has the key, in the window that logins will have.
     #[must_use]
-    pub fn confirm(&self, code: &Code, now: Timestamp) -> Option<Match> {
-        Generator::new(&self.key, self.parameters).find(code, now, Window::ONE_EITHER_WAY, Drift::default())
+    pub fn confirm(&self, code: &Code, now: Timestamp, window: Window) -> Option<Match> {
+        Generator::new(&self.key, self.parameters).find(code, now, window, Drift::default())
     }
 }
 
@@ -56,7 +56,7 @@ pub fn parse_key(text: &str, allow_short: bool) -> Result<Secret<Vec<u8>>, Strin
         .map(Secret::new)
         .map_err(|_| "the key is not Base32 (letters A to Z and digits 2 to 7)".to_owned())?;
     match key.expose().len() {
-        LONGEST_KEY.. => Err(format!("the key is longer than {LONGEST_KEY} bytes")),
+        length if length > LONGEST_KEY => Err(format!("the key is longer than {LONGEST_KEY} bytes")),
         ADVISED_KEY.. => Ok(key),
         SHORTEST_KEY.. if allow_short => Ok(key),
         SHORTEST_KEY.. => {

@@ -18,6 +18,8 @@ pub enum Account {
     User(AccountId),
     /// Where the tries come from: the first factor is not known.
     Source(Source),
+    /// A user, by all whose first factor is not known; no obstacle where that user succeeded lately.
+    Unproven(AccountId),
     /// Password confirmations of a uid.
     Password(u32),
 }

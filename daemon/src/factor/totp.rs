@@ -65,11 +65,6 @@ pub struct Window {
     pub ahead: i64,
 }
 
-impl Window {
-    /// One before and one after.
-    pub const ONE_EITHER_WAY: Self = Self { back: 1, ahead: 1 };
-}
-
 /// How far the clock of the app or token is known to be off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Drift {
@@ -139,7 +134,9 @@ impl Generator {
                 continue; // before 1970
             };
             if code.equals(&self.totp.generate(time).to_string()) {
-                found = Some(Match { step, drift: drift.learn(offset) });
+                // One-sided learning would only ever move away: a window that looks back only learns nothing.
+                let learned = if window.back == window.ahead { drift.learn(offset) } else { drift };
+                found = Some(Match { step, drift: learned });
             }
         }
         found
@@ -175,6 +172,7 @@ mod tests {
     use super::*;
 
     const KEY: &[u8; 20] = b"12345678901234567890";
+    const ONE_EITHER_WAY: Window = Window { back: 1, ahead: 1 };
     const STRICT: Window = Window { back: 1, ahead: 0 };
     const SHA1_8: Parameters = Parameters { algorithm: Algorithm::Sha1, digits: 8, period: 30 };
 
@@ -217,7 +215,7 @@ mod tests {
                 })
                 .collect::<Vec<i64>>()
         };
-        assert_eq!(seen(Window::ONE_EITHER_WAY), [-1, 0, 1]);
+        assert_eq!(seen(ONE_EITHER_WAY), [-1, 0, 1]);
         assert_eq!(seen(STRICT), [0, 1]);
     }
 
@@ -226,11 +224,15 @@ mod tests {
         let ahead = Drift { steps: 1, last_offset: 0 };
         let at = |steps: i64| 1_111_111_109 + 30 * steps;
         let seen: Vec<i64> = (-3..=3)
-            .filter(|late| {
-                find(Algorithm::Sha1, "07081804", at(*late), Window::ONE_EITHER_WAY, ahead).is_some()
-            })
+            .filter(|late| find(Algorithm::Sha1, "07081804", at(*late), ONE_EITHER_WAY, ahead).is_some())
             .collect();
         assert_eq!(seen, [-2, -1, 0], "an app that is one step ahead");
+    }
+
+    #[test]
+    fn strict_never_learns_away_from_the_right_time() {
+        let late = find(Algorithm::Sha1, "07081804", 1_111_111_109 + 30, STRICT, Drift::default()).unwrap();
+        assert_eq!(late.drift, Drift::default());
     }
 
     #[test]

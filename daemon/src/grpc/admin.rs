@@ -144,8 +144,8 @@ struct Named {
 
 impl Ports {
     async fn named(&self, _: &Administrator, user: &str) -> Result<Named, Undecided> {
-        let name = UserName::parse(user).map_err(|_| Undecided::Malformed("a user name"))?;
-        if let Some(account) = self.directory.by_name(Lane::Other, &name).await? {
+        let name = UserName::parse(user).map_err(|_| Undecided::Malformed("that is not a user name"))?;
+        if let Some(account) = self.directory.by_name(Lane::Admin, &name).await? {
             let portfolio = self.portfolio_of(&account).await?;
             return Ok(Named { account, portfolio });
         }
@@ -192,6 +192,12 @@ impl Ports {
         } else {
             parse_key(&request.secret, request.allow_short).map_err(Undecided::Conflict)?
         };
+        if let Some(label) = self.holder_of(&key, portfolio.as_ref())? {
+            return Err(Undecided::Conflict(format!(
+                "{} has this key already, as \"{label}\"",
+                account.name
+            )));
+        }
         let uri = totp::uri(&key, parameters, &self.issuer, &account.name)
             .map_err(|_| Undecided::Malformed("a name that no link can hold"))?;
         let secret = data_encoding::BASE32_NOPAD.encode(key.expose());
@@ -214,21 +220,24 @@ impl Ports {
 
     async fn reset(&self, by: &Administrator, request: &AccountRequest) -> Result<ResetResult, Undecided> {
         let named = self.named(by, &request.user).await?;
-        let name = UserName::parse(&named.account.name).map_err(|_| Undecided::Malformed("a user name"))?;
+        let name = UserName::parse(&named.account.name)
+            .map_err(|_| Undecided::Malformed("that is not a user name"))?;
         let record = self.record(by, audit::Event::Reset, name.as_str(), "", "");
         Ok(ResetResult { factors_removed: self.store.reset(&name, record).await? })
     }
 
     async fn unlock(&self, by: &Administrator, request: &AccountRequest) -> Result<UnlockResult, Undecided> {
         let named = self.named(by, &request.user).await?;
-        let name = UserName::parse(&named.account.name).map_err(|_| Undecided::Malformed("a user name"))?;
+        let name = UserName::parse(&named.account.name)
+            .map_err(|_| Undecided::Malformed("that is not a user name"))?;
         let record = self.record(by, audit::Event::Unlock, name.as_str(), "", "");
         Ok(UnlockResult { failures_forgotten: self.store.unlock(&name, named.account.uid, record).await? })
     }
 
     async fn explain(&self, _: &Administrator, request: ExplainRequest) -> Result<Explanation, Undecided> {
-        let name = UserName::parse(&request.user).map_err(|_| Undecided::Malformed("a user name"))?;
-        let decision = match self.directory.by_name(Lane::Other, &name).await? {
+        let name =
+            UserName::parse(&request.user).map_err(|_| Undecided::Malformed("that is not a user name"))?;
+        let decision = match self.directory.by_name(Lane::Admin, &name).await? {
             None => policy::stranger(),
             Some(account) => {
                 let portfolio = self.portfolio_of(&account).await?;
@@ -271,7 +280,7 @@ impl Ports {
             && !audit::Event::ALL.iter().any(|known| known.name() == event)
         {
             let known: Vec<_> = audit::Event::ALL.iter().map(|event| event.name()).collect();
-            return Err(Undecided::Conflict(format!(
+            return Err(Undecided::Usage(format!(
                 "there is no event \"{}\"; there are {}",
                 printable(event, 32),
                 known.join(", ")
@@ -279,9 +288,9 @@ impl Ports {
         }
         loop {
             let page = self.store.trail(filter.clone(), PAGE).await?;
-            let full = page.len() == PAGE as usize;
-            for entry in page {
-                filter.behind = entry.number;
+            let audit::Page { entries, seen, full } = page;
+            filter.behind = seen;
+            for entry in entries {
                 if sender.send(Ok(message(entry))).await.is_err() {
                     return Ok(());
                 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use subtle::ConstantTimeEq;
+
 use super::{Ports, status::Undecided};
 use crate::{
     audit,
@@ -18,6 +20,7 @@ use crate::{
     },
     names::{AccountId, Source, SpareId, UserName},
     seal::Binding,
+    secret::Secret,
     store::Portfolio,
 };
 
@@ -49,6 +52,25 @@ impl Ports {
                 })
             })
             .collect()
+    }
+
+    /// The label of the user's factor that has this key already: stored twice, it would be one factor that looks like
+    /// two.
+    pub(super) fn holder_of(
+        &self,
+        key: &Secret<Vec<u8>>,
+        portfolio: Option<&Portfolio>,
+    ) -> Result<Option<String>, Undecided> {
+        let Some(portfolio) = portfolio else { return Ok(None) };
+        let user =
+            UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
+        for factor in &portfolio.factors {
+            let binding = Binding { user: &user, uid: portfolio.uid, factor: &factor.id, kind: "totp" };
+            if self.sealer.open(&factor.sealed, binding)?.expose().ct_eq(key.expose()).into() {
+                return Ok(Some(factor.label.clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// The spare code that was typed, if it is one of the account's. Costs one hash, whether there is such a row or
@@ -94,8 +116,8 @@ impl Ports {
         subject: audit::Subject,
     ) -> Result<Settled, Undecided> {
         let now = self.clock.now();
-        let source = Source::local("user.sock", portfolio.uid);
-        let budgets = vec![self.source_budget(source.clone())];
+        let source = Source::local("user.sock", "", portfolio.uid);
+        let budgets = self.unproven_budgets(source.clone(), Some(portfolio.account));
         let candidates = match typed {
             Typed::Code(code) => {
                 let prepared = self.prepare(portfolio, code, now)?.into_iter();
@@ -112,8 +134,12 @@ impl Ports {
         Ok(proof::settle(self.store.as_ref(), attempt).await?)
     }
 
-    /// What failures of a source are charged to.
-    pub(super) fn source_budget(&self, source: Source) -> Budget {
-        Budget { account: Account::Source(source), rule: self.config.limits.source() }
+    /// What failures are charged to while the first factor is not known: the source, and all sources of the user
+    /// together.
+    pub(super) fn unproven_budgets(&self, source: Source, account: Option<AccountId>) -> Vec<Budget> {
+        let limits = &self.config.limits;
+        let of_source = Budget { account: Account::Source(source), rule: limits.source() };
+        let of_user = account.map(|id| Budget { account: Account::Unproven(id), rule: limits.unproven() });
+        std::iter::once(of_source).chain(of_user).collect()
     }
 }

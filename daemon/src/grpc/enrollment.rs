@@ -24,7 +24,7 @@ use crate::{
     engine::{
         enrollment::{CONFIRMATIONS, MOST_FACTORS, Pending, choose_label, parse_key},
         prompt,
-        proof::Settled,
+        proof::{Accepted, Settled},
         throttle::{Account as Charged, Budget, Standing},
     },
     factor::{
@@ -129,10 +129,10 @@ impl Talk {
 }
 
 /// Who vouches, before there is a code of the new factor.
-#[derive(Clone, Copy)]
 enum Vouched {
     Password,
-    Code,
+    /// A code of this factor; `None`: a spare code.
+    Code(Option<FactorId>),
 }
 
 async fn run(ports: &Ports, owner: &Owner, talk: &mut Talk) -> Result<enroll_step::Kind, End> {
@@ -158,10 +158,12 @@ async fn run(ports: &Ports, owner: &Owner, talk: &mut Talk) -> Result<enroll_ste
             Err(why) => return refused(Reason::NotAllowed, why),
         }
     };
+    if let Some(label) = ports.holder_of(&key, own.portfolio.as_ref())? {
+        return refused(Reason::NotAllowed, format!("you have this key already, as \"{label}\""));
+    }
     let vouched = match &own.portfolio {
         Some(portfolio) if !portfolio.factors.is_empty() => {
-            current_code(ports, owner, &own, portfolio, talk).await?;
-            Vouched::Code
+            Vouched::Code(current_code(ports, owner, &own, portfolio, talk).await?)
         }
         _ => {
             password(ports, owner, &own, talk).await?;
@@ -203,12 +205,18 @@ async fn password(ports: &Ports, owner: &Owner, own: &Own, talk: &mut Talk) -> R
             return throttled(ports.wait(standing));
         }
         let answer = talk.ask(Subject::Password, &text).await?;
-        let source = Source::local("user.sock", owner.uid());
+        let source = Source::local("user.sock", "", owner.uid());
         let charge = match ports.store.charge(budget.clone(), source, ports.clock.now()).await? {
             Charge::Taken(charge) => charge,
             Charge::Refused(standing) => return throttled(ports.wait(standing)),
         };
-        let right = ports.directory.confirm_password(&own.account.name, &answer.text).await?;
+        let right = match ports.directory.confirm_password(&own.account.name, &answer.text).await {
+            Ok(right) => right,
+            Err(error) => {
+                ports.store.refund(charge).await?; // nobody was wrong
+                return Err(error.into());
+            }
+        };
         let outcome = if right { audit::Outcome::Granted } else { audit::Outcome::Denied };
         ports.store.append(record(ports, audit::Event::Password, owner, own, outcome, "")).await?;
         if right {
@@ -227,7 +235,7 @@ async fn current_code(
     own: &Own,
     portfolio: &Portfolio,
     talk: &mut Talk,
-) -> Result<(), End> {
+) -> Result<Option<FactorId>, End> {
     let mut text = "Verification code of a factor you have: ".to_owned();
     for _ in 0..PROOFS {
         let answer = talk.ask(Subject::CurrentCode, &text).await?;
@@ -237,7 +245,8 @@ async fn current_code(
         };
         let subject = own_subject(owner, &own.account);
         match ports.settle_own(portfolio, &code, audit::Event::Verify, subject).await? {
-            Settled::Passed(..) => return Ok(()),
+            Settled::Passed(_, Accepted::Step(factor)) => return Ok(Some(factor)),
+            Settled::Passed(_, Accepted::Spare { .. }) => return Ok(None),
             Settled::Refused(standing) => return throttled(ports.wait(standing)),
             Settled::Used => text = format!("{}Verification code of a factor you have: ", prompt::USED),
             Settled::Wrong => "Wrong code. Verification code of a factor you have: ".clone_into(&mut text),
@@ -256,7 +265,9 @@ async fn confirm(ports: &Ports, own: &Own, pending: &Pending, talk: &mut Talk) -
     for _ in 0..CONFIRMATIONS {
         let answer = talk.ask(Subject::NewCode, text).await?;
         let code = Code::parse(&answer.text).ok();
-        if let Some(matched) = code.and_then(|code| pending.confirm(&code, ports.clock.now())) {
+        if let Some(matched) =
+            code.and_then(|code| pending.confirm(&code, ports.clock.now(), ports.config.totp.accepted()))
+        {
             return Ok(matched);
         }
         text = "Wrong code. Is the clock of the phone right? Type the code that the app shows now: ";
@@ -277,7 +288,7 @@ async fn store(
 ) -> Result<enroll_step::Kind, End> {
     let proof = match vouched {
         Vouched::Password => Proof::Password(matched),
-        Vouched::Code => Proof::Code(matched),
+        Vouched::Code(factor) => Proof::Code(matched, factor),
     };
     let new = ports.new_factor(&own.account.name, own.account.uid, pending, proof)?;
     let (id, label, now) = (new.id.clone(), new.label.clone(), new.now);
@@ -291,7 +302,7 @@ async fn store(
             created: now.secs(),
             last_used: Some(now.secs()),
         })),
-        Added::NotFirst => refused(Reason::NotAllowed, "another factor was enrolled meanwhile; start again"),
+        Added::NotFirst => refused(Reason::NotAllowed, "your factors changed meanwhile; start again"),
         Added::TooMany => refused(Reason::NotAllowed, format!("you have {MOST_FACTORS} factors already")),
         Added::LabelTaken => refused(Reason::NotAllowed, "that label was taken meanwhile; start again"),
     }

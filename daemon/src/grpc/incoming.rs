@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -17,7 +17,7 @@ use tokio::{
 use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 
-use crate::access::{Caller, Entrance};
+use crate::access::{Allowance, Caller, Entrance};
 
 /// A connection that has asked for nothing by then is closed.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -40,7 +40,7 @@ pub(super) fn accept(
     listener: UnixListener,
     entrance: Entrance,
 ) -> impl Stream<Item = io::Result<Connection>> {
-    let open = Arc::new(Mutex::new(HashMap::new()));
+    let open = Arc::new(Mutex::new(Open::default()));
     async_stream::stream! {
         loop {
             match listener.accept().await {
@@ -58,22 +58,36 @@ pub(super) fn accept(
     }
 }
 
-type Open = Arc<Mutex<HashMap<u32, usize>>>;
+/// Who is connected, and what each uid may still ask.
+#[derive(Default)]
+struct Open {
+    connections: HashMap<u32, usize>,
+    allowances: HashMap<u32, Arc<Allowance>>,
+}
+
+/// Allowances that are remembered: more uids than that, and those that were idle are forgotten.
+const ALLOWANCES: usize = 1024;
 
 /// Without credentials, or without a place, the connection is closed at once.
-fn admit(stream: UnixStream, entrance: Entrance, open: &Open) -> Option<Connection> {
+fn admit(stream: UnixStream, entrance: Entrance, open: &Arc<Mutex<Open>>) -> Option<Connection> {
     let peer = stream.peer_cred().ok()?;
     let uid = peer.uid();
-    let mut counts = open.lock().unwrap_or_else(PoisonError::into_inner);
-    let all: usize = counts.values().sum();
-    let own = counts.entry(uid).or_default();
-    if all >= places(entrance) || (uid != 0 && *own >= PER_UID) {
+    let now = Instant::now();
+    let mut state = open.lock().unwrap_or_else(PoisonError::into_inner);
+    let all: usize = state.connections.values().sum();
+    let own = state.connections.get(&uid).copied().unwrap_or_default();
+    if all >= places(entrance) || (uid != 0 && own >= PER_UID) {
         return None;
     }
-    *own += 1;
-    drop(counts);
-    let place = Arc::new(Place { uid, open: Arc::clone(open) });
-    let caller = Caller { entrance, uid, pid: peer.pid(), begun: Arc::default() };
+    state.connections.insert(uid, own + 1);
+    if state.allowances.len() >= ALLOWANCES {
+        state.allowances.retain(|_, allowance| !allowance.is_whole(now));
+    }
+    let allowance = state.allowances.entry(uid).or_insert_with(|| Arc::new(Allowance::of(uid, now)));
+    let allowance = Arc::clone(allowance);
+    drop(state);
+    let place = Place { uid, open: Arc::clone(open) };
+    let caller = Caller { entrance, uid, pid: peer.pid(), begun: Arc::default(), allowance };
     let handshake = Some(Box::pin(tokio::time::sleep(HANDSHAKE)));
     Some(Connection { stream, caller, handshake, _place: place })
 }
@@ -81,16 +95,16 @@ fn admit(stream: UnixStream, entrance: Entrance, open: &Open) -> Option<Connecti
 /// A place among the connections, given back when dropped.
 struct Place {
     uid: u32,
-    open: Open,
+    open: Arc<Mutex<Open>>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.uid) {
+        let mut state = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = state.connections.get_mut(&self.uid) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&self.uid);
+                state.connections.remove(&self.uid);
             }
         }
     }
@@ -101,7 +115,7 @@ pub(super) struct Connection {
     stream: UnixStream,
     caller: Caller,
     handshake: Option<Pin<Box<Sleep>>>,
-    _place: Arc<Place>,
+    _place: Place,
 }
 
 impl Connected for Connection {

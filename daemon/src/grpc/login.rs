@@ -107,7 +107,11 @@ async fn run(
     }
     let time = Duration::from_millis(open.timeout_ms.into()).clamp(Duration::from_secs(1), LONGEST);
     let deadline = Instant::now() + time;
-    let Beginning { login, decision, standing, portfolio } = begin(ports, applicant, open).await?;
+    let Beginning { login, decision, standing, portfolio } = tokio::select! {
+        begun = begin(ports, applicant, open) => begun?,
+        // The other side reset the stream: looking up ends with it.
+        () = steps.closed() => return Ok(None),
+    };
     let subject = login.subject.clone();
     let mut turn = conversation::begin(login, decision, standing, ports.clock.now());
     loop {
@@ -185,17 +189,15 @@ struct Beginning {
 }
 
 async fn begin(ports: &Ports, applicant: &Applicant, open: &Open) -> Result<Beginning, Undecided> {
-    let name = UserName::parse(&open.user).map_err(|_| Undecided::Malformed("a user name"))?;
-    let lane = match applicant {
-        Applicant::Host(_) => Lane::Login,
-        Applicant::Own(_) => Lane::Other,
+    let name = UserName::parse(&open.user).map_err(|_| Undecided::Malformed("that is not a user name"))?;
+    let account = match applicant {
+        Applicant::Host(_) => ports.directory.by_name(Lane::Login, &name).await?,
+        // Everybody else's account is that of a stranger, known or not; and nobody's names are looked up for them.
+        Applicant::Own(owner) => {
+            let own = ports.directory.by_uid(Lane::Other, owner.uid()).await?;
+            own.filter(|account| account.name == open.user)
+        }
     };
-    let account = ports.directory.by_name(lane, &name).await?;
-    // On user.sock everybody else's account is that of a stranger, known or not.
-    let account = account.filter(|account| match applicant {
-        Applicant::Host(_) => true,
-        Applicant::Own(owner) => account.uid == owner.uid(),
-    });
     let stored = match &account {
         Some(account) => portfolio(ports, account, open).await?,
         None => None,
@@ -209,28 +211,30 @@ async fn begin(ports: &Ports, applicant: &Applicant, open: &Open) -> Result<Begi
             directory_failed: account.groups.is_none(),
         }),
     };
-    let budgets = vec![match (&stored, first_factor) {
-        (Some(portfolio), FirstFactor::Known) => {
-            Budget { account: Charged::User(portfolio.account), rule: ports.config.limits.user() }
+    let id = stored.as_ref().map(|portfolio| portfolio.account);
+    let budgets = match (id, first_factor) {
+        (Some(id), FirstFactor::Known) => {
+            vec![Budget { account: Charged::User(id), rule: ports.config.limits.user() }]
         }
-        _ => ports.source_budget(source.clone()),
-    }];
+        _ => ports.unproven_budgets(source.clone(), id),
+    };
     let standing = ports.store.standing(budgets.clone(), ports.clock.now()).await?;
     let login = conversation::Login {
-        account: stored.as_ref().map(|portfolio| portfolio.account),
+        account: id,
         key_missing: open.after_key && !(open.publickey && from_sshd(applicant, open)),
         first_factor,
         asked_of: asked_of(applicant, account.as_ref(), open),
         budgets,
         source,
-        subject: subject(applicant, open),
+        subject: subject(applicant, account.as_ref(), open),
+        usual_length: usize::from(ports.config.totp.digits),
     };
     Ok(Beginning { login, decision, standing, portfolio: stored })
 }
 
 /// What the store has of this account; a record of another uid is somebody else's.
 async fn portfolio(ports: &Ports, account: &Account, open: &Open) -> Result<Option<Portfolio>, Undecided> {
-    let name = UserName::parse(&account.name).map_err(|_| Undecided::Malformed("a user name"))?;
+    let name = UserName::parse(&account.name).map_err(|_| Undecided::Malformed("that is not a user name"))?;
     let found = ports.store.portfolio(&name).await?;
     if let Some(portfolio) = &found
         && portfolio.uid != account.uid
@@ -257,13 +261,15 @@ fn from_sshd(applicant: &Applicant, open: &Open) -> bool {
 /// believed; not even the service, or a new name would buy a new budget.
 fn evidence(applicant: &Applicant, open: &Open) -> (FirstFactor, Source) {
     match applicant {
-        Applicant::Own(owner) => (FirstFactor::Unknown, Source::local("user.sock", owner.uid())),
+        Applicant::Own(owner) => (FirstFactor::Unknown, Source::local("user.sock", "", owner.uid())),
         Applicant::Host(_) => {
             let known = open.after_first_factor || (open.publickey && from_sshd(applicant, open));
             let address = ssh_client(&open.ssh_connection).or_else(|| open.rhost.parse().ok());
             let source = match address {
                 Some(address) => Source::address(address),
-                None => Source::local(&open.service, open.caller_uid),
+                // A host name, or a local login: by who is there, so that strangers do not share a budget.
+                None if !open.rhost.is_empty() => Source::named(&open.rhost),
+                None => Source::local(&open.service, &open.ruser, open.caller_uid),
             };
             (if known { FirstFactor::Known } else { FirstFactor::Unknown }, source)
         }
@@ -277,17 +283,28 @@ fn asked_of(applicant: &Applicant, account: Option<&Account>, open: &Open) -> Op
     elsewhere.then(|| printable(&open.user, 64))
 }
 
-fn subject(applicant: &Applicant, open: &Open) -> audit::Subject {
-    let address = ssh_client(&open.ssh_connection).map(|address| address.to_string());
-    audit::Subject {
-        user: printable(&open.user, 64),
-        service: printable(&open.service, 32),
-        rhost: printable(address.as_deref().unwrap_or(&open.rhost), 255),
-        actor: match applicant {
-            Applicant::Host(_) => format!("uid {}", open.caller_uid),
-            Applicant::Own(owner) => owner.actor(),
+fn subject(applicant: &Applicant, account: Option<&Account>, open: &Open) -> audit::Subject {
+    let user = printable(account.map_or(open.user.as_str(), |account| &account.name), 64);
+    match applicant {
+        // A program that runs as root is believed.
+        Applicant::Host(_) => {
+            let address = ssh_client(&open.ssh_connection).map(|address| address.to_string());
+            audit::Subject {
+                user,
+                service: printable(&open.service, 32),
+                rhost: printable(address.as_deref().unwrap_or(&open.rhost), 255),
+                actor: format!("uid {}", open.caller_uid),
+                claimed_by: printable(&open.ruser, 64),
+            }
+        }
+        // Anybody else could forge a login of others: what they say is a claim.
+        Applicant::Own(owner) => audit::Subject {
+            user,
+            service: "user.sock".to_owned(),
+            rhost: String::new(),
+            actor: owner.actor(),
+            claimed_by: format!("service={}", printable(&open.service, 32)),
         },
-        claimed_by: printable(&open.ruser, 64),
     }
 }
 
@@ -321,7 +338,8 @@ fn finish(ports: &Ports, ending: &Ending, subject: audit::Subject) -> v1::Outcom
     match ending {
         Ending::Granted(proof::Granted { .. }, _) => v1::Outcome::Granted,
         Ending::NotNeeded(policy::Release { .. }) => {
-            if subject.service != policy::PASSWORD_SERVICE {
+            // Not a login of this host's: whoever asks on user.sock could fill the trail.
+            if !matches!(subject.service.as_str(), policy::PASSWORD_SERVICE | "user.sock") {
                 record(ports, subject, audit::Outcome::NotNeeded, "");
             }
             v1::Outcome::NotNeeded

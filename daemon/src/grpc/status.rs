@@ -32,6 +32,7 @@ pub(super) fn undecided(error: &Undecided) -> Status {
             }
         }
         Undecided::Malformed(what) => Status::invalid_argument(*what),
+        Undecided::Usage(what) => Status::invalid_argument(what),
         Undecided::NotFound(what) => Status::not_found(what),
         Undecided::Conflict(what) => Status::failed_precondition(what),
     }
@@ -48,6 +49,8 @@ pub(super) enum Undecided {
     Seal(SealError),
     /// The request cannot be meant.
     Malformed(&'static str),
+    /// It asks for something that there is not; says what there is.
+    Usage(String),
     /// It is about something that does not exist.
     NotFound(String),
     /// It cannot be done as things are; says what to do.

@@ -19,7 +19,7 @@ use crate::{
 /// Name of the credential (`LoadCredentialEncrypted=twinlock.key`).
 const CREDENTIAL: &str = "twinlock.key";
 /// Name of the file in the state folder.
-const FILE: &str = "key";
+pub const KEY_FILE: &str = "key";
 
 /// Why there is no sealing key.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl KeySource {
         {
             return read(&path); // systemd gives its modes
         }
-        let path = self.state.join(FILE);
+        let path = self.state.join(KEY_FILE);
         match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.mode() & 0o177 != 0 || !metadata.is_file() => {
                 Err(KeySourceError::Loose(path, metadata.mode() & 0o7777))

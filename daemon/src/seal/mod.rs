@@ -19,7 +19,7 @@ use crate::{
     store::{Sealed, WrappedKey},
 };
 
-pub use keysource::{KeySource, KeySourceError};
+pub use keysource::{KEY_FILE, KeySource, KeySourceError};
 
 /// Length of a key, in bytes.
 pub const KEY: usize = 32;

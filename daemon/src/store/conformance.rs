@@ -83,7 +83,7 @@ fn attempt(portfolio: &Portfolio, step: Option<i64>, source: &str) -> Attempt {
         account: Some(portfolio.account),
         candidates: step.map(|step| Candidate::Step { factor, matched: at(step) }).into_iter().collect(),
         budgets: vec![Budget { account: Account::User(portfolio.account), rule: RULE }],
-        source: Source::local(source, 0),
+        source: Source::local(source, "", 0),
         now: NOW,
         event: Event::Login,
         subject: Subject { user: portfolio.name.clone(), ..Subject::default() },
@@ -168,6 +168,56 @@ async fn a_throttled_user_is_refused_even_with_a_right_code_and_after_a_restart(
 }
 
 #[tokio::test]
+async fn a_code_that_matches_two_factors_with_one_key_works_once() {
+    let world = world().await;
+    let alice = enroll(&*world.store, "alice").await;
+    let second = factor("alice", 1000, "again", Proof::Administrator { active: true });
+    let candidates = |step| {
+        let of = |factor: &FactorId| Candidate::Step { factor: factor.clone(), matched: at(step) };
+        vec![of(&alice.factors[0].id), of(&second.id)]
+    };
+    world.store.add_factor(second.clone(), record(Event::Provision, "alice")).await.unwrap();
+    let attempt = |step| Attempt { candidates: candidates(step), ..attempt(&alice, None, "sshd") };
+    assert!(matches!(world.store.settle(attempt(20)).await.unwrap(), Ruling::Accepted(_)));
+    for _ in 0..3 {
+        assert_eq!(world.store.settle(attempt(20)).await.unwrap(), Ruling::Used);
+    }
+    assert!(matches!(world.store.settle(attempt(21)).await.unwrap(), Ruling::Accepted(_)));
+}
+
+#[tokio::test]
+async fn strangers_together_have_a_budget_that_does_not_lock_the_user_out() {
+    let world = world().await;
+    let alice = enroll(&*world.store, "alice").await;
+    let rule = Rule { backoff: None, window: Some(Window { failures: 100, within: MEMORY }) };
+    let from = |source: &str, step| Attempt {
+        budgets: vec![Budget { account: Account::Unproven(alice.account), rule }],
+        ..attempt(&alice, step, source)
+    };
+    assert!(matches!(world.store.settle(from("home", Some(20))).await.unwrap(), Ruling::Accepted(_)));
+    for n in 0..100 {
+        assert_eq!(world.store.settle(from(&format!("botnet {n}"), None)).await.unwrap(), Ruling::Wrong);
+    }
+    assert!(matches!(world.store.settle(from("botnet 101", Some(30))).await.unwrap(), Ruling::Refused(_)));
+    assert!(matches!(world.store.settle(from("home", Some(30))).await.unwrap(), Ruling::Accepted(_)));
+}
+
+#[tokio::test]
+async fn who_vouched_must_still_be_there() {
+    let world = world().await;
+    let alice = enroll(&*world.store, "alice").await;
+    let vouching = Some(alice.factors[0].id.clone());
+    world.store.reset(&UserName::parse("alice").unwrap(), record(Event::Reset, "alice")).await.unwrap();
+    for vouching in [vouching, None] {
+        let late = factor("alice", 1000, "thief", Proof::Code(at(20), vouching));
+        assert_eq!(
+            world.store.add_factor(late, record(Event::Enroll, "alice")).await.unwrap(),
+            Added::NotFirst
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_success_forgives_only_its_own_source() {
     let world = world().await;
     let alice = enroll(&*world.store, "alice").await;
@@ -219,8 +269,8 @@ async fn a_password_is_enough_for_the_first_factor_only() {
         async move { store.add_factor(new, record(Event::Enroll, "alice")).await.unwrap() }
     };
     assert_eq!(add("second", Proof::Password(at(20))).await, Added::NotFirst);
-    assert_eq!(add("app", Proof::Code(at(20))).await, Added::LabelTaken);
-    assert_eq!(add("second", Proof::Code(at(20))).await, Added::Stored);
+    assert_eq!(add("app", Proof::Code(at(20), None)).await, Added::LabelTaken);
+    assert_eq!(add("second", Proof::Code(at(20), None)).await, Added::Stored);
     assert_eq!(add("third", Proof::Administrator { active: false }).await, Added::Stored);
     assert_eq!(add("fourth", Proof::Administrator { active: true }).await, Added::Stored);
     assert_eq!(add("fifth", Proof::Administrator { active: true }).await, Added::TooMany);
@@ -244,7 +294,7 @@ async fn a_password_try_is_charged_before_it_is_made() {
     let mut taken = Vec::new();
     for _ in 0..20 {
         if let Charge::Taken(id) =
-            world.store.charge(budget.clone(), Source::local("x", 1000), NOW).await.unwrap()
+            world.store.charge(budget.clone(), Source::local("x", "", 1000), NOW).await.unwrap()
         {
             taken.push(id);
         }
@@ -270,15 +320,15 @@ async fn the_trail_keeps_every_decision_in_order() {
     let alice = enroll(&*world.store, "alice").await;
     world.store.settle(attempt(&alice, None, "sshd")).await.unwrap();
     world.store.settle(attempt(&alice, Some(20), "sshd")).await.unwrap();
-    let entries = world.store.trail(audit::Filter::default(), 100).await.unwrap();
+    let entries = world.store.trail(audit::Filter::default(), 100).await.unwrap().entries;
     let told: Vec<_> =
         entries.iter().map(|e| (e.event.as_str(), e.outcome.as_str(), e.reason.as_str())).collect();
     let factor = alice.factors[0].id.0.as_str();
     assert_eq!(told, [("enroll", "granted", ""), ("login", "denied", "wrong"), ("login", "granted", factor)]);
     let filter = audit::Filter { behind: entries[1].number, ..audit::Filter::default() };
-    assert_eq!(world.store.trail(filter, 100).await.unwrap().len(), 1);
+    assert_eq!(world.store.trail(filter, 100).await.unwrap().entries.len(), 1);
     let filter = audit::Filter { user: Some("bob".into()), ..audit::Filter::default() };
-    assert!(world.store.trail(filter, 100).await.unwrap().is_empty());
+    assert!(world.store.trail(filter, 100).await.unwrap().entries.is_empty());
 }
 
 #[test]
@@ -295,6 +345,24 @@ fn loose_modes_are_refused_with_the_remedy() {
     mode(folder.path(), 0o755);
     let error = Sqlite::open(folder.path()).err().unwrap().to_string();
     assert!(error.contains("0755") && error.contains("chmod 0700"), "{error}");
+}
+
+#[test]
+fn a_lost_store_is_not_replaced_by_an_empty_one() {
+    let folder = private();
+    drop(Sqlite::open(folder.path()).unwrap());
+    std::fs::write(folder.path().join(crate::seal::KEY_FILE), [1; 32]).unwrap();
+    drop(Sqlite::open(folder.path()).unwrap());
+    for spoil in ["remove", "empty"] {
+        let path = folder.path().join("twinlock.db");
+        std::fs::remove_file(&path).unwrap();
+        if spoil == "empty" {
+            std::fs::write(&path, "").unwrap();
+        }
+        let error = Sqlite::open(folder.path()).err().unwrap().to_string();
+        assert!(error.contains("bring it back from a backup"), "{error}");
+        std::fs::write(&path, "").unwrap();
+    }
 }
 
 #[test]

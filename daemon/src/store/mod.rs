@@ -21,7 +21,8 @@ use crate::{
     names::{AccountId, FactorId, Source, SpareId, UserName},
 };
 
-/// Why a verb could not be carried out. Nothing of it happened.
+/// Why a verb could not be carried out. Nothing of it happened, or (when it was late) whoever asked was told
+/// that nothing is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreError {
     /// The store could not be read or written now (full, locked, failing disk).
@@ -147,12 +148,12 @@ pub struct NewFactor {
 }
 
 /// Who vouches for a new factor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
     /// The login password and a code of the new factor, whose step is thereby spent: for a first factor only.
     Password(Match),
-    /// A code of another factor, then one of the new.
-    Code(Match),
+    /// A code of another factor (`None`: a spare code), which must still be there, then one of the new.
+    Code(Match, Option<FactorId>),
     /// An administrator; it counts at once, or from its first code on.
     Administrator {
         /// At once.
@@ -165,7 +166,7 @@ pub enum Proof {
 pub enum Added {
     /// It is stored.
     Stored,
-    /// Meanwhile there is a factor, so a password is not enough.
+    /// What vouched is not enough any more: there is a factor now, or the one that vouched is gone.
     NotFirst,
     /// The user has as many as they may have.
     TooMany,
@@ -253,7 +254,7 @@ pub trait Store: Ledger<Error = StoreError> {
     async fn append(&self, record: audit::Record) -> Result<(), StoreError>;
 
     /// Reads the trail, oldest first, at most `limit` entries.
-    async fn trail(&self, filter: audit::Filter, limit: u32) -> Result<Vec<audit::Entry>, StoreError>;
+    async fn trail(&self, filter: audit::Filter, limit: u32) -> Result<audit::Page, StoreError>;
 
     /// The wrapped data keys, oldest first.
     async fn keyring(&self) -> Result<Vec<WrappedKey>, StoreError>;

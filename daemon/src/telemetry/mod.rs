@@ -26,7 +26,7 @@ pub fn start(to: LogTo, level: LogLevel) -> io::Result<()> {
     };
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match to {
         LogTo::Journal => Box::new(tracing_journald::layer()?.with_syslog_identifier("twinlockd".to_owned())),
-        LogTo::Syslog => Box::new(syslog::Syslog::new()),
+        LogTo::Syslog => Box::new(syslog::Syslog::start()?),
         LogTo::Stderr | LogTo::Auto => {
             Box::new(fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()))
         }

@@ -2,7 +2,12 @@
 
 use std::{
     fmt::{self, Write},
-    sync::{Mutex, PoisonError},
+    io,
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, Receiver, SyncSender},
+    },
+    thread,
 };
 
 use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
@@ -17,43 +22,61 @@ const LINE: usize = 900;
 
 type Connection = Logger<LoggerBackend, Formatter3164>;
 
-/// Writes events to syslog; connects when there is something to write, and again when that fails.
+/// Lines that wait for a syslogd that hangs; what comes behind them is dropped and counted.
+const WAITING: usize = 1024;
+
+/// Hands events to a thread that writes them: a hanging syslogd must not make logins wait.
 pub(super) struct Syslog {
-    connection: Mutex<Option<Connection>>,
+    lines: SyncSender<(Level, String)>,
+    dropped: AtomicU64,
 }
 
 impl Syslog {
-    pub(super) const fn new() -> Self {
-        Self { connection: Mutex::new(None) }
+    pub(super) fn start() -> io::Result<Self> {
+        let (lines, waiting) = mpsc::sync_channel(WAITING);
+        thread::Builder::new().name("syslog".to_owned()).spawn(move || write_all(waiting))?;
+        Ok(Self { lines, dropped: AtomicU64::new(0) })
     }
+}
 
-    fn connect() -> Option<Connection> {
-        syslog::unix(Formatter3164 {
-            facility: Facility::LOG_AUTHPRIV,
-            hostname: None,
-            process: "twinlockd".to_owned(),
-            pid: std::process::id(),
-        })
-        .ok()
+/// Connects when there is something to write, and again when that fails: syslogd may have been restarted.
+fn write_all(waiting: Receiver<(Level, String)>) {
+    let mut connection = None;
+    for (level, text) in waiting {
+        for _ in 0..2 {
+            if connection.is_none() {
+                connection = connect();
+            }
+            let Some(logger) = connection.as_mut() else { break };
+            if write(logger, level, &text).is_ok() {
+                break;
+            }
+            connection = None;
+        }
     }
+}
+
+fn connect() -> Option<Connection> {
+    syslog::unix(Formatter3164 {
+        facility: Facility::LOG_AUTHPRIV,
+        hostname: None,
+        process: "twinlockd".to_owned(),
+        pid: std::process::id(),
+    })
+    .ok()
 }
 
 impl<S: Subscriber> Layer<S> for Syslog {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut line = Line(String::new());
         event.record(&mut line);
-        let text = escape(&line.0);
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        // Once over the old connection, once over a new one: syslogd may have been restarted.
-        for _ in 0..2 {
-            if connection.is_none() {
-                *connection = Self::connect();
-            }
-            let Some(logger) = connection.as_mut() else { return };
-            if write(logger, *event.metadata().level(), &text).is_ok() {
-                return;
-            }
-            *connection = None;
+        let mut text = escape(&line.0);
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            let _ = write!(text, " ({dropped} lines before this were dropped: syslogd was too slow)");
+        }
+        if self.lines.try_send((*event.metadata().level(), text)).is_err() {
+            self.dropped.fetch_add(dropped + 1, Ordering::Relaxed);
         }
     }
 }

@@ -60,7 +60,7 @@ fn authenticate(mut host: Host<'_>, arguments: &[&CStr]) -> PamResultCode {
     fault_injection(&options);
     let (outcome, login) = match host.circumstances() {
         Ok(login) => (attempt(&mut host, &login, &options), login),
-        Err(what) => (Outcome::NoContext(what), Circumstances::default()),
+        Err(outcome) => (outcome, Circumstances::default()),
     };
     if let Some((level, text)) = record::line(&outcome, &login)
         && (level != Level::Debug || options.debug)

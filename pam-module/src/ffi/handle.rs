@@ -2,7 +2,7 @@
 
 use nix::unistd::{geteuid, getuid};
 use pam::{
-    constants::{PAM_PROMPT_ECHO_OFF, PAM_PROMPT_ECHO_ON, PAM_SILENT, PAM_TEXT_INFO, PamFlag},
+    constants::{PAM_PROMPT_ECHO_OFF, PAM_PROMPT_ECHO_ON, PAM_SILENT, PAM_TEXT_INFO, PamFlag, PamResultCode},
     conv::Conv,
     items::{AuthTok, Item, RHost, RUser, Service, Tty, User},
     module::PamHandle,
@@ -11,7 +11,10 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::sys;
-use crate::application::{Application, Circumstances, ConversationFailed, Echo};
+use crate::{
+    application::{Application, Circumstances, ConversationFailed, Echo},
+    outcome::Outcome,
+};
 
 /// The application behind a PAM handle.
 pub(super) struct Host<'a> {
@@ -21,10 +24,13 @@ pub(super) struct Host<'a> {
 
 impl Host<'_> {
     /// Copies what PAM knows of this login. Asks for the user name only if the application gave none.
-    pub(super) fn circumstances(&mut self) -> Result<Circumstances, &'static str> {
-        let user = self.handle.get_user(None).map_err(|_| "no usable PAM_USER")?;
+    pub(super) fn circumstances(&mut self) -> Result<Circumstances, Outcome> {
+        let user = self.handle.get_user(None).map_err(|code| match code {
+            PamResultCode::PAM_CONV_ERR => Outcome::ConversationFailed,
+            _ => Outcome::NoContext("no usable PAM_USER"),
+        })?;
         if user.is_empty() || user.len() > twinlock_proto::limit::USER {
-            return Err("PAM_USER is empty or too long");
+            return Err(Outcome::NoContext("PAM_USER is empty or too long"));
         }
         let evidence = sys::variable(self.handle, c"SSH_AUTH_INFO_0").unwrap_or_default();
         Ok(Circumstances {

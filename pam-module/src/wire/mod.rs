@@ -20,7 +20,7 @@ use twinlock_proto::{
     v1::{Answer, Open, Reply, Step, login_client::LoginClient, reply},
 };
 
-use crate::authority::{ANSWER_WITHIN, Authority, Fault, Talk};
+use crate::authority::{Authority, Fault, Talk};
 use executor::Executor;
 use socket::Socket;
 
@@ -41,14 +41,13 @@ impl Daemon {
 impl Authority for Daemon {
     type Talk = Line;
 
-    fn begin(&mut self, open: Open) -> Result<Line, Fault> {
+    fn begin(&mut self, open: Open, deadline: Instant) -> Result<Line, Fault> {
         let socket = Socket::connect(&self.path)?;
         let mut executor = Executor::new(socket.clone());
         let handshake = http2::Builder::new(executor.spawner())
             .max_header_list_size(limit::HEADERS)
             .max_concurrent_reset_streams(0)
             .handshake(socket.clone());
-        let deadline = Instant::now() + ANSWER_WITHIN;
         let (sender, connection) =
             executor.run(handshake, deadline).ok_or(Fault::Late)?.map_err(|error| fault(&error, &socket))?;
         executor.spawn_connection(connection);

@@ -99,10 +99,13 @@ pub(super) fn add_factor(
 ) -> Result<Added, StoreError> {
     let account = account_for(connection, &new.user, new.uid, new.now)?;
     let existing = portfolio(connection, &new.user)?.map(|portfolio| portfolio.factors).unwrap_or_default();
-    let (active, matched) = match new.proof {
+    let (active, matched) = match &new.proof {
         Proof::Password(_) if !existing.is_empty() => return Ok(Added::NotFirst),
-        Proof::Password(matched) | Proof::Code(matched) => (true, Some(matched)),
-        Proof::Administrator { active } => (active, None),
+        Proof::Code(_, vouching) if !still_vouches(&existing, vouching.as_ref()) => {
+            return Ok(Added::NotFirst);
+        }
+        Proof::Password(matched) | Proof::Code(matched, _) => (true, Some(*matched)),
+        Proof::Administrator { active } => (*active, None),
     };
     if existing.len() >= MOST_FACTORS {
         return Ok(Added::TooMany);
@@ -136,6 +139,14 @@ pub(super) fn add_factor(
         .map_err(unavailable)?;
     trail::append(connection, record)?;
     Ok(Added::Stored)
+}
+
+/// An administrator may have reset the user between the code and this.
+fn still_vouches(existing: &[FactorRecord], vouching: Option<&FactorId>) -> bool {
+    match vouching {
+        Some(id) => existing.iter().any(|factor| factor.id == *id),
+        None => !existing.is_empty(),
+    }
 }
 
 /// The account to add to. One of the same name with another uid is somebody else's: it loses what it had.

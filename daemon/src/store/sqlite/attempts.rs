@@ -32,30 +32,81 @@ pub(super) fn settle(connection: &Connection, attempt: &Attempt) -> Result<Rulin
         outcome,
         reason: reason.to_owned(),
     };
-    trail::append(connection, &record)?;
+    // Knocking on a closed door is told once a minute, or it would fill the disk.
+    if !matches!(ruling, Ruling::Refused(_)) || !trail::has_recent(connection, &record)? {
+        trail::append(connection, &record)?;
+    }
     Ok(ruling)
 }
 
 fn decide(connection: &Connection, attempt: &Attempt) -> Result<Ruling, StoreError> {
-    let standing = standing(connection, &attempt.budgets, attempt.now)?;
+    let standing = standing_of(connection, attempt)?;
     if standing != Standing::Open {
         return Ok(Ruling::Refused(standing));
     }
-    if let Some(account) = attempt.account {
-        for candidate in &attempt.candidates {
-            if let Some(accepted) = spend(connection, account, candidate, attempt.now)? {
+    if let Some(account) = attempt.account
+        && !attempt.candidates.is_empty()
+    {
+        return match spend_all(connection, account, &attempt.candidates, attempt.now)? {
+            Some(accepted) => {
                 forgive(connection, account, &attempt.source)?;
-                return Ok(Ruling::Accepted(accepted));
+                welcome(connection, account, &attempt.source, attempt.now)?;
+                Ok(Ruling::Accepted(accepted))
             }
-        }
-        if !attempt.candidates.is_empty() {
-            return Ok(Ruling::Used);
-        }
+            None => Ok(Ruling::Used),
+        };
     }
     for budget in &attempt.budgets {
         add_failure(connection, budget, &attempt.source, attempt.now)?;
     }
     Ok(Ruling::Wrong)
+}
+
+/// The strictest standing of the attempt's budgets. What strangers spent of a user's budget does not count from
+/// where that user succeeded lately: else it would lock the user out.
+fn standing_of(connection: &Connection, attempt: &Attempt) -> Result<Standing, StoreError> {
+    attempt.budgets.iter().try_fold(Standing::Open, |standing, budget| {
+        let of_this = standing_of_one(connection, budget, attempt.now)?;
+        match budget.account {
+            Account::Unproven(account)
+                if of_this != Standing::Open
+                    && is_welcome(connection, account, &attempt.source, attempt.now)? =>
+            {
+                Ok(standing)
+            }
+            _ => Ok(standing.and(of_this)),
+        }
+    })
+}
+
+/// Spends the code for everything that it matches: two factors may hold the same key, and it still works once.
+fn spend_all(
+    connection: &Connection,
+    account: AccountId,
+    candidates: &[Candidate],
+    now: Timestamp,
+) -> Result<Option<Accepted>, StoreError> {
+    for candidate in candidates {
+        if is_spent(connection, candidate)? {
+            return Ok(None); // used for one of them is used
+        }
+    }
+    let mut accepted = None;
+    for candidate in candidates {
+        let spent = spend(connection, account, candidate, now)?;
+        accepted = accepted.or(spent);
+    }
+    Ok(accepted)
+}
+
+/// Whether this step, or a later one, was accepted before.
+fn is_spent(connection: &Connection, candidate: &Candidate) -> Result<bool, StoreError> {
+    let Candidate::Step { factor, matched } = candidate else { return Ok(false) };
+    connection
+        .prepare_cached("SELECT count(*) FROM factor WHERE id = ?1 AND last_step >= ?2")
+        .and_then(|mut statement| statement.query_row(params![factor.0, matched.step], |row| row.get(0)))
+        .map(|rows: u32| rows > 0)
+        .map_err(unavailable)
 }
 
 /// The conditional write that decides: the number of rows it changed is the answer.
@@ -105,9 +156,47 @@ pub(super) fn standing(
     now: Timestamp,
 ) -> Result<Standing, StoreError> {
     budgets.iter().try_fold(Standing::Open, |standing, budget| {
-        let failures = failures(connection, &budget.account)?;
-        Ok(standing.and(budget.rule.standing(&failures, now)))
+        Ok(standing.and(standing_of_one(connection, budget, now)?))
     })
+}
+
+fn standing_of_one(connection: &Connection, budget: &Budget, now: Timestamp) -> Result<Standing, StoreError> {
+    Ok(budget.rule.standing(&failures(connection, &budget.account)?, now))
+}
+
+/// Remembers where an account succeeded.
+fn welcome(
+    connection: &Connection,
+    account: AccountId,
+    source: &Source,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO welcome (account, source, at) VALUES (?1, ?2, ?3)
+             ON CONFLICT (account, source) DO UPDATE SET at = excluded.at",
+        )
+        .and_then(|mut statement| statement.execute(params![account.0, source.as_str(), now.0]))
+        .map(drop)
+        .map_err(unavailable)
+}
+
+/// Whether an account succeeded from there in the last 30 days.
+fn is_welcome(
+    connection: &Connection,
+    account: AccountId,
+    source: &Source,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    connection
+        .prepare_cached("SELECT count(*) FROM welcome WHERE account = ?1 AND source = ?2 AND at > ?3")
+        .and_then(|mut statement| {
+            statement.query_row(params![account.0, source.as_str(), now.before(throttle::MEMORY).0], |row| {
+                row.get(0)
+            })
+        })
+        .map(|rows: u32| rows > 0)
+        .map_err(unavailable)
 }
 
 fn failures(connection: &Connection, account: &Account) -> Result<Vec<Failure>, StoreError> {
@@ -162,8 +251,8 @@ fn add_failure(
 ) -> Result<i64, StoreError> {
     let budget = name(&budget.account);
     connection
-        .prepare_cached("DELETE FROM failure WHERE budget = ?1 AND at < ?2")
-        .and_then(|mut statement| statement.execute(params![budget, now.before(throttle::MEMORY).0]))
+        .prepare_cached("DELETE FROM failure WHERE at < ?1")
+        .and_then(|mut statement| statement.execute(params![now.before(throttle::MEMORY).0]))
         .map_err(unavailable)?;
     connection
         .prepare_cached("INSERT INTO failure (budget, source, at) VALUES (?1, ?2, ?3)")
@@ -185,6 +274,7 @@ pub(super) fn unlock(
     let mut forgotten = forget(connection, &Account::Password(uid))?;
     if let Some(account) = account {
         forgotten += forget(connection, &Account::User(account))?;
+        forgotten += forget(connection, &Account::Unproven(account))?;
     }
     trail::append(connection, record)?;
     Ok(forgotten)
@@ -200,6 +290,7 @@ pub(super) fn forget(connection: &Connection, account: &Account) -> Result<u32, 
 fn name(account: &Account) -> String {
     match account {
         Account::User(AccountId(id)) => format!("user {id}"),
+        Account::Unproven(AccountId(id)) => format!("unproven {id}"),
         Account::Source(source) => format!("source {}", source.as_str()),
         Account::Password(uid) => format!("password {uid}"),
     }

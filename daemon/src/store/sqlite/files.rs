@@ -36,6 +36,21 @@ pub(super) fn create(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// The sealing key is made behind the first store: where it is and the store is not, the store was lost. A new one
+/// would let everybody in with the first factor alone.
+pub(super) fn check_not_lost(path: &Path, key: &Path) -> Result<(), StoreError> {
+    let there = fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0);
+    if there || !key.exists() {
+        return Ok(());
+    }
+    Err(StoreError::Unavailable(format!(
+        "{} is gone or empty, but there is a key that sealed it: bring it back from a backup; to begin anew with nobody \
+         enrolled, remove {}",
+        path.display(),
+        key.display()
+    )))
+}
+
 pub(super) fn check_folder(path: &Path) -> Result<(), StoreError> {
     check(path, 0o077, "0700")
 }

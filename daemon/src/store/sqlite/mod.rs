@@ -33,6 +33,8 @@ pub const FILE: &str = "twinlock.db";
 pub struct Sqlite {
     writer: Writer,
     reader: Reader,
+    /// Reads the trail, which may take long: logins do not wait behind it.
+    archive: Reader,
     /// Held for as long as the store is open: two daemons on one store would each think they decide alone.
     _lock: files::Lock,
 }
@@ -47,13 +49,17 @@ impl Sqlite {
         files::check_folder(folder)?;
         let lock = files::Lock::take(folder)?;
         let path = folder.join(FILE);
+        files::check_not_lost(&path, &folder.join(crate::seal::KEY_FILE))?;
         files::create(&path)?;
         files::check_file(&path)?;
         let mut writing = connect(&path)?;
         schema::migrate(&mut writing)?;
-        let reading = connect(&path)?;
-        reading.pragma_update(None, "query_only", true).map_err(unavailable)?;
-        Ok(Self { writer: Writer::start(writing)?, reader: Reader::start(reading)?, _lock: lock })
+        let reader = || {
+            let reading = connect(&path)?;
+            reading.pragma_update(None, "query_only", true).map_err(unavailable)?;
+            Reader::start(reading)
+        };
+        Ok(Self { writer: Writer::start(writing)?, reader: reader()?, archive: reader()?, _lock: lock })
     }
 
     async fn write<T: Send + 'static>(
@@ -183,8 +189,8 @@ impl Store for Sqlite {
         self.write(move |connection| trail::append(connection, &record)).await
     }
 
-    async fn trail(&self, filter: audit::Filter, limit: u32) -> Result<Vec<audit::Entry>, StoreError> {
-        self.read(move |connection| trail::read(connection, &filter, limit)).await
+    async fn trail(&self, filter: audit::Filter, limit: u32) -> Result<audit::Page, StoreError> {
+        self.archive.run(move |connection| trail::read(connection, &filter, limit)).await
     }
 
     async fn keyring(&self) -> Result<Vec<WrappedKey>, StoreError> {

@@ -1,10 +1,12 @@
 //! The audit trail.
 
-use rusqlite::{Connection, params};
+use std::time::Duration;
+
+use rusqlite::{Connection, Row, params};
 
 use super::unavailable;
 use crate::{
-    audit::{Entry, Filter, Record, Subject},
+    audit::{Entry, Filter, Page, Record, Subject},
     clock::Timestamp,
     store::StoreError,
 };
@@ -35,36 +37,69 @@ pub(super) fn append(connection: &Connection, record: &Record) -> Result<(), Sto
         .map_err(unavailable)
 }
 
-pub(super) fn read(connection: &Connection, filter: &Filter, limit: u32) -> Result<Vec<Entry>, StoreError> {
-    let mut statement = connection
+/// Whether the same was said of the same user within a minute.
+pub(super) fn has_recent(connection: &Connection, record: &Record) -> Result<bool, StoreError> {
+    let minute_ago = record.time.before(Duration::from_secs(60));
+    connection
         .prepare_cached(
-            "SELECT id, time, event, user, service, rhost, method, outcome, reason, actor, claimed_by FROM audit
-             WHERE id > ?1 AND (?2 IS NULL OR user = ?2) AND (?3 IS NULL OR time >= ?3)
-               AND (?4 IS NULL OR event = ?4)
-             ORDER BY id LIMIT ?5",
+            "SELECT count(*) FROM (SELECT 1 FROM audit WHERE user = ?1 AND event = ?2 AND reason = ?3 AND actor = ?4
+             AND rhost = ?5 AND time > ?6 AND time <= ?7 LIMIT 1)",
         )
+        .and_then(|mut statement| {
+            let Subject { user, rhost, actor, .. } = &record.subject;
+            let (event, reason) = (record.event.name(), &record.reason);
+            statement.query_row(params![user, event, reason, actor, rhost, minute_ago.0, record.time.0], |row| row.get(0))
+        })
+        .map(|rows: u32| rows > 0)
+        .map_err(unavailable)
+}
+
+/// Entries in order, and the number up to which everything was looked at.
+pub(super) fn read(connection: &Connection, filter: &Filter, limit: u32) -> Result<Page, StoreError> {
+    let newest: i64 = connection
+        .query_row("SELECT coalesce(max(id), 0) FROM audit", [], |row| row.get(0))
         .map_err(unavailable)?;
-    let rows = statement
-        .query_map(
-            params![filter.behind, filter.user, filter.since.map(|since| since.0), filter.event, limit],
-            |row| {
-                Ok(Entry {
-                    number: row.get(0)?,
-                    time: Timestamp(row.get(1)?),
-                    event: row.get(2)?,
-                    subject: Subject {
-                        user: row.get(3)?,
-                        service: row.get(4)?,
-                        rhost: row.get(5)?,
-                        actor: row.get(9)?,
-                        claimed_by: row.get(10)?,
-                    },
-                    method: row.get(6)?,
-                    outcome: row.get(7)?,
-                    reason: row.get(8)?,
-                })
-            },
-        )
-        .map_err(unavailable)?;
-    rows.collect::<Result<_, _>>().map_err(unavailable)
+    // Only the conditions that are asked for, so that the index on users can serve.
+    let mut conditions = vec!["id > ?1", "id <= ?2"];
+    let mut values: Vec<&dyn rusqlite::ToSql> = vec![&filter.behind, &newest];
+    let since = filter.since.map(|since| since.0);
+    for (condition, value) in [
+        ("user = ?", filter.user.as_ref().map(|user| user as &dyn rusqlite::ToSql)),
+        ("time >= ?", since.as_ref().map(|since| since as &dyn rusqlite::ToSql)),
+        ("event = ?", filter.event.as_ref().map(|event| event as &dyn rusqlite::ToSql)),
+    ] {
+        if let Some(value) = value {
+            conditions.push(condition);
+            values.push(value);
+        }
+    }
+    let sql = format!(
+        "SELECT id, time, event, user, service, rhost, method, outcome, reason, actor, claimed_by FROM audit
+         WHERE {} ORDER BY id LIMIT {limit}",
+        conditions.join(" AND ")
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(unavailable)?;
+    let rows = statement.query_map(values.as_slice(), entry).map_err(unavailable)?;
+    let entries: Vec<Entry> = rows.collect::<Result<_, _>>().map_err(unavailable)?;
+    let full = entries.len() == limit as usize;
+    let seen = if full { entries.last().map_or(newest, |entry| entry.number) } else { newest };
+    Ok(Page { entries, seen, full })
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        number: row.get(0)?,
+        time: Timestamp(row.get(1)?),
+        event: row.get(2)?,
+        subject: Subject {
+            user: row.get(3)?,
+            service: row.get(4)?,
+            rhost: row.get(5)?,
+            actor: row.get(9)?,
+            claimed_by: row.get(10)?,
+        },
+        method: row.get(6)?,
+        outcome: row.get(7)?,
+        reason: row.get(8)?,
+    })
 }

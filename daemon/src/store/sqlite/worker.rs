@@ -42,6 +42,10 @@ struct Verb<T, F> {
 
 impl<T: Send, F: FnOnce(&Connection) -> Result<T, StoreError> + Send> Job for Verb<T, F> {
     fn run(&mut self, connection: &Connection) {
+        // Who gave up waiting was told that nothing could be decided: let it be true.
+        if self.caller.is_closed() {
+            return;
+        }
         if let Some(verb) = self.verb.take() {
             self.result = in_savepoint(connection, verb);
         }
@@ -119,7 +123,10 @@ fn commit(connection: &Connection, mut batch: Vec<Box<dyn Job>>) {
     let mut outcome = connection.execute_batch("BEGIN IMMEDIATE").map_err(unavailable);
     if outcome.is_ok() {
         for job in &mut batch {
-            job.run(connection);
+            // An error may have rolled everything back (SQLITE_FULL, SQLITE_IOERR): nothing more may run then.
+            if !connection.is_autocommit() {
+                job.run(connection);
+            }
         }
         outcome = connection.execute_batch("COMMIT").map_err(unavailable);
         if outcome.is_err() {

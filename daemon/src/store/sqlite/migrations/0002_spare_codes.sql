@@ -11,3 +11,13 @@ CREATE TABLE spare (
     created  INTEGER NOT NULL,
     UNIQUE (account, selector)
 ) STRICT;
+
+-- Where an account succeeded, and when last: what strangers spent of its budget does not count from there.
+CREATE TABLE welcome (
+    account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    source  TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    PRIMARY KEY (account, source)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX failure_by_time ON failure (at);
