@@ -1,18 +1,23 @@
-//! Builds the PAM application that tests drive.
+//! Builds the PAM applications that tests and benchmarks drive.
 
 use std::{env, error::Error, path::PathBuf, process::Command};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo:rerun-if-changed=pamhost/pamhost.c");
-    let program = PathBuf::from(env::var("OUT_DIR")?).join("pamhost");
+    compile("PAMHOST", "pamhost/pamhost.c", "-O1")?;
+    compile("BENCH_DRIVER", "bench/driver.c", "-O2")
+}
+
+fn compile(variable: &str, source: &str, optimise: &str) -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed={source}");
+    let program = PathBuf::from(env::var("OUT_DIR")?).join(variable.to_lowercase());
     let status = Command::new("cc")
-        .args(["-Wall", "-Wextra", "-Werror", "-O1", "-g", "-o"])
+        .args(["-Wall", "-Wextra", "-Werror", "-g", optimise, "-o"])
         .arg(&program)
-        .args(["pamhost/pamhost.c", "-lpam", "-lpthread"])
+        .args([source, "-lpam", "-lpthread", "-ldl"])
         .status();
     if !status.is_ok_and(|status| status.success()) {
         return Err("cc or libpam0g-dev is missing".into());
     }
-    println!("cargo:rustc-env=PAMHOST={}", program.display());
+    println!("cargo:rustc-env={variable}={}", program.display());
     Ok(())
 }

@@ -26,6 +26,12 @@ impl Daemon {
         Self::launch(arguments.iter().map(ToString::to_string).collect(), false)
     }
 
+    /// Starts it as it is run: logging what an operator wants to know.
+    #[must_use]
+    pub fn quiet() -> Self {
+        Self::start(&["--log-level", "info"])
+    }
+
     /// Starts it with a clock that [`Daemon::set_clock`] moves (libfaketime).
     #[must_use]
     pub fn with_clock(seconds: i64) -> Self {
@@ -35,7 +41,10 @@ impl Daemon {
 
     fn launch(arguments: Vec<String>, clock: bool) -> Self {
         let mut command = Command::new("twinlockd");
-        command.args(["--log-to", "syslog", "--log-level", "trace"]).args(&arguments).stdin(Stdio::null());
+        command.args(["--log-to", "syslog"]).args(&arguments).stdin(Stdio::null());
+        if !arguments.iter().any(|argument| argument == "--log-level") {
+            command.args(["--log-level", "trace"]);
+        }
         if clock {
             command.envs(faketime::environment());
         }
