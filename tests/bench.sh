@@ -9,4 +9,5 @@ TWINLOCK_ARTEFACTS=$(tests/build.sh)
 export TWINLOCK_ARTEFACTS
 cargo build --quiet --locked --release -p twinlock-tests --bin twinlock-bench
 tests/bed/box.sh build
+export TWINLOCK_DISK=1 # every login durable on disk, ours and the peers'
 exec tests/bed/box.sh run "${CARGO_TARGET_DIR:-$PWD/target}/release/twinlock-bench" "$@"

@@ -10,6 +10,7 @@
 #
 # Environment: TWINLOCK_CACHE  where trees are kept    (default /var/cache/twinlock-tests)
 #              TWINLOCK_SUITE  Debian suite            (default: the host's own)
+#              TWINLOCK_DISK   not empty: /var/lib is on the real disk
 #              TWINLOCK_MIRROR Debian mirror           (default: the host's own)
 # Needs root, mmdebstrap, util-linux, iproute2.
 set -euo pipefail
@@ -69,6 +70,10 @@ inside() {
         mkdir -p "$r$shared"
         mount --bind -o ro "$shared" "$r$shared"
     done
+    if [ "${TWINLOCK_DISK:-}" ]; then # /var/lib on the real disk, for what measures durable writes
+        rm -rf "$cache/disk" && cp -a "$r/var/lib" "$cache/disk"
+        mount --bind "$cache/disk" "$r/var/lib"
+    fi
     : >"$r/etc/twinlock-box" # the tests refuse to run without it
     hostname box
     ip link set lo up

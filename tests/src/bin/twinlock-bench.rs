@@ -19,9 +19,9 @@ use twinlock_tests::{
 };
 
 const DRIVER: &str = env!("BENCH_DRIVER");
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 4;
 /// Logins of each kind, in each round.
-const LOGINS: usize = 120;
+const LOGINS: usize = 50;
 /// RFC 4226's key, in hexadecimal and Base32.
 const HEX: &str = "3132333435363738393031323334353637383930";
 const BASE32: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -46,7 +46,7 @@ fn main() {
     let world = World::new();
     let daemon = Daemon::quiet();
     // Every login is the first of a new user in this step: one durable record each, as for the peers.
-    let users: Vec<String> = (0..ROUNDS * LOGINS * 2 + 2000).map(|n| format!("u{n}")).collect();
+    let users: Vec<String> = (0..ROUNDS * LOGINS * 2 + 4 * LOGINS).map(|n| format!("u{n}")).collect();
     add_users(&users);
     for user in &users {
         enroll(user);
@@ -224,9 +224,10 @@ fn stacks() {
         "google-authenticator",
         "auth required pam_google_authenticator.so secret=/var/lib/otp/${USER} user=root\n",
     );
-    world::stack("pam_oath", "auth required pam_oath.so usersfile=/etc/users.oath window=20\n");
-    fs::write("/etc/users.oath", format!("HOTP u0 - {HEX}\n")).unwrap();
-    world::sh("chmod 600 /etc/users.oath");
+    world::stack("pam_oath", "auth required pam_oath.so usersfile=/var/lib/oath/users window=20\n");
+    fs::create_dir_all("/var/lib/oath").unwrap();
+    fs::write("/var/lib/oath/users", format!("HOTP u0 - {HEX}\n")).unwrap();
+    world::sh("chmod 600 /var/lib/oath/users");
 }
 
 /// Resident memory of the daemon and its helpers, and sizes of files.

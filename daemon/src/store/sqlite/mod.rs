@@ -9,7 +9,11 @@ mod spares;
 mod trail;
 mod worker;
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -32,7 +36,9 @@ pub const FILE: &str = "twinlock.db";
 /// The store in a state folder.
 pub struct Sqlite {
     writer: Writer,
-    reader: Reader,
+    /// For looks, in the thread that asks: in WAL mode they wait for nobody, and a hop to another thread and back costs
+    /// a login more than the look itself.
+    reader: Mutex<Connection>,
     /// Reads the trail, which may take long: logins do not wait behind it.
     archive: Reader,
     /// Held for as long as the store is open: two daemons on one store would each think they decide alone.
@@ -54,12 +60,16 @@ impl Sqlite {
         files::check_file(&path)?;
         let mut writing = connect(&path)?;
         schema::migrate(&mut writing)?;
-        let reader = || {
-            let reading = connect(&path)?;
-            reading.pragma_update(None, "query_only", true).map_err(unavailable)?;
-            Reader::start(reading)
+        let reading = || {
+            let connection = connect(&path)?;
+            connection.pragma_update(None, "query_only", true).map_err(unavailable)?;
+            Ok(connection)
         };
-        Ok(Self { writer: Writer::start(writing)?, reader: reader()?, archive: reader()?, _lock: lock })
+        let reader = reading()?;
+        // Somebody else's exclusive lock is an outage, not something to wait for in the thread that serves.
+        reader.busy_timeout(Duration::ZERO).map_err(unavailable)?;
+        let archive = Reader::start(reading()?)?;
+        Ok(Self { writer: Writer::start(writing)?, reader: Mutex::new(reader), archive, _lock: lock })
     }
 
     async fn write<T: Send + 'static>(
@@ -69,17 +79,15 @@ impl Sqlite {
         self.writer.run(verb).await
     }
 
-    async fn read<T: Send + 'static>(
-        &self,
-        verb: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.reader.run(verb).await
+    fn read<T>(&self, verb: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        verb(&self.reader.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open(path).map_err(unavailable)?;
     connection.busy_timeout(worker::BUSY).map_err(unavailable)?;
+    connection.set_prepared_statement_cache_capacity(64); // all that a login needs, and more
     for (pragma, value) in [
         ("journal_mode", "WAL"),
         ("synchronous", "FULL"), // WAL + NORMAL may lose the last commits at power loss, and revive their codes
@@ -115,16 +123,15 @@ impl Ledger for Sqlite {
 #[async_trait]
 impl Store for Sqlite {
     async fn portfolio(&self, user: &UserName) -> Result<Option<Portfolio>, StoreError> {
-        let user = user.clone();
-        self.read(move |connection| accounts::portfolio(connection, &user)).await
+        self.read(|connection| accounts::portfolio(connection, user))
     }
 
     async fn portfolios(&self) -> Result<Vec<Portfolio>, StoreError> {
-        self.read(accounts::portfolios).await
+        self.archive.run(accounts::portfolios).await
     }
 
     async fn standing(&self, budgets: Vec<Budget>, now: Timestamp) -> Result<Standing, StoreError> {
-        self.read(move |connection| attempts::standing(connection, &budgets, now)).await
+        self.read(|connection| attempts::standing(connection, &budgets, now))
     }
 
     async fn charge(&self, budget: Budget, source: Source, now: Timestamp) -> Result<Charge, StoreError> {
@@ -140,7 +147,7 @@ impl Store for Sqlite {
     }
 
     async fn spare(&self, account: AccountId, selector: String) -> Result<Option<SpareRecord>, StoreError> {
-        self.read(move |connection| spares::find(connection, account, &selector)).await
+        self.read(|connection| spares::find(connection, account, &selector))
     }
 
     async fn replace_recovery(
@@ -194,7 +201,7 @@ impl Store for Sqlite {
     }
 
     async fn keyring(&self) -> Result<Vec<WrappedKey>, StoreError> {
-        self.read(accounts::keyring).await
+        self.read(accounts::keyring)
     }
 
     async fn add_key(&self, key: WrappedKey, now: Timestamp) -> Result<(), StoreError> {

@@ -22,9 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const BATCH: usize = 256;
 /// With nothing to do for so long, the writer moves the log into the database.
 const IDLE: Duration = Duration::from_millis(500);
-/// Pages in the log that are worth moving when idle, and that are moved even while somebody waits.
-const CHECKPOINT_IDLE: i64 = 256;
-const CHECKPOINT_BUSY: i64 = 4096;
+/// Commits (of some five pages) after which that is worth it when idle, and is done even while somebody waits.
+const CHECKPOINT_IDLE: u32 = 50;
+const CHECKPOINT_BUSY: u32 = 1000;
 
 /// A verb in the queue.
 trait Job: Send {
@@ -94,33 +94,31 @@ impl Drop for Writer {
 }
 
 fn write_loop(connection: &Connection, jobs: &mpsc::Receiver<Box<dyn Job>>) {
-    let mut pending = 0;
+    let mut commits = 0;
     loop {
-        let first = match jobs.recv_timeout(IDLE) {
-            Ok(job) => job,
-            Err(RecvTimeoutError::Timeout) => {
-                if pending > CHECKPOINT_IDLE {
-                    pending = checkpoint(connection);
-                }
-                continue;
+        let idle = match jobs.recv_timeout(IDLE) {
+            Ok(first) => {
+                let batch = std::iter::once(first).chain(jobs.try_iter().take(BATCH - 1)).collect();
+                commit(connection, batch);
+                commits += 1;
+                false
             }
+            Err(RecvTimeoutError::Timeout) => true,
             Err(RecvTimeoutError::Disconnected) => {
                 checkpoint(connection);
                 return;
             }
         };
-        let batch = std::iter::once(first).chain(jobs.try_iter().take(BATCH - 1)).collect();
-        commit(connection, batch);
-        pending = log_pages(connection).unwrap_or(pending);
-        if pending > CHECKPOINT_BUSY {
-            pending = checkpoint(connection);
+        if commits >= CHECKPOINT_BUSY || (idle && commits >= CHECKPOINT_IDLE) {
+            checkpoint(connection);
+            commits = 0;
         }
     }
 }
 
 /// One transaction for all of them. If it cannot be begun or committed, every verb in it failed.
 fn commit(connection: &Connection, mut batch: Vec<Box<dyn Job>>) {
-    let mut outcome = connection.execute_batch("BEGIN IMMEDIATE").map_err(unavailable);
+    let mut outcome = control(connection, "BEGIN IMMEDIATE");
     if outcome.is_ok() {
         for job in &mut batch {
             // An error may have rolled everything back (SQLITE_FULL, SQLITE_IOERR): nothing more may run then.
@@ -128,7 +126,7 @@ fn commit(connection: &Connection, mut batch: Vec<Box<dyn Job>>) {
                 job.run(connection);
             }
         }
-        outcome = connection.execute_batch("COMMIT").map_err(unavailable);
+        outcome = control(connection, "COMMIT");
         if outcome.is_err() {
             // COMMIT may leave the transaction open (SQLITE_BUSY, SQLITE_FULL).
             let _ = connection.execute_batch("ROLLBACK");
@@ -143,28 +141,36 @@ fn in_savepoint<T>(
     connection: &Connection,
     verb: impl FnOnce(&Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    connection.execute_batch("SAVEPOINT verb").map_err(unavailable)?;
+    control(connection, "SAVEPOINT verb")?;
     let result = verb(connection);
-    let end = if result.is_ok() { "RELEASE verb" } else { "ROLLBACK TO verb; RELEASE verb" };
-    connection.execute_batch(end).map_err(unavailable)?;
+    if result.is_err() {
+        control(connection, "ROLLBACK TO verb")?;
+    }
+    control(connection, "RELEASE verb")?;
     result
 }
 
-fn log_pages(connection: &Connection) -> Option<i64> {
-    // NOOP tells the size of the log without moving anything (SQLite 3.51).
-    connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).ok()
+/// A statement that begins or ends something; prepared once, not at every login.
+fn control(connection: &Connection, statement: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(statement)
+        .and_then(|mut statement| statement.execute([]))
+        .map(drop)
+        .map_err(unavailable)
 }
 
-fn checkpoint(connection: &Connection) -> i64 {
-    let pages = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
-        Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?)
-    });
-    pages.unwrap_or(0)
+/// Moves the log into the database as far as readers allow.
+fn checkpoint(connection: &Connection) {
+    let moved: rusqlite::Result<i64> =
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(2));
+    if let Err(error) = moved {
+        tracing::warn!(%error, "the log of the store was not moved into it");
+    }
 }
 
 type Reading = Box<dyn FnOnce(&Connection) + Send>;
 
-/// The reading thread.
+/// A reading thread, for what may take long.
 pub(super) struct Reader {
     queue: mpsc::Sender<Reading>,
 }
@@ -177,7 +183,7 @@ impl Reader {
                 verb(&connection);
             }
         };
-        drop(spawn("store-reader", body)?); // it ends with its queue
+        drop(spawn("store-archive", body)?); // it ends with its queue
 
         Ok(Self { queue })
     }
