@@ -8,8 +8,9 @@ use tonic::{Request, transport::Channel};
 use twinlock_proto::{
     ADMIN_SOCKET, CLAIMED_BY, connect, limit,
     v1::{
-        Account, AccountRequest, AuditEntry, AuditRequest, BypassRequest, ExplainRequest,
-        ListAccountsRequest, ProvisionRequest, admin_client::AdminClient, explanation::Outcome,
+        AcceptClockRequest, Account, AccountRequest, AuditEntry, AuditRequest, BypassRequest, DaemonState,
+        ExplainRequest, ListAccountsRequest, ProvisionRequest, ShowDaemonRequest, admin_client::AdminClient,
+        explanation::Outcome,
     },
 };
 use zeroize::Zeroizing;
@@ -194,6 +195,34 @@ pub async fn policy(runtime_dir: &Path, command: &Policy, json: bool) -> Result<
     ))?;
     for because in &answer.because {
         line(format!("  {} - {}", clean(&because.rule), clean(&because.effect)))?;
+    }
+    Ok(())
+}
+
+pub async fn daemon(runtime_dir: &Path, json: bool) -> Result<(), Failure> {
+    let answer = answered(client(runtime_dir).await?.show_daemon(request(ShowDaemonRequest {}))).await?;
+    state(&answer.into_inner(), json)
+}
+
+pub async fn accept_clock(runtime_dir: &Path, json: bool) -> Result<(), Failure> {
+    let answer = answered(client(runtime_dir).await?.accept_clock(request(AcceptClockRequest {}))).await?;
+    state(&answer.into_inner(), json)
+}
+
+fn state(state: &DaemonState, json: bool) -> Result<(), Failure> {
+    let DaemonState { version, configuration, accounts, enrolled, clock_believed, clock } = state;
+    if json {
+        return output::json(&serde_json::json!({
+            "version": version, "configuration": configuration, "accounts": accounts, "enrolled": enrolled,
+            "clock_believed": clock_believed, "clock": clock,
+        }));
+    }
+    line(format!("twinlockd:     {}", clean(version)))?;
+    line(format!("Configuration: {}", clean(configuration)))?;
+    line(format!("Accounts:      {accounts}, {enrolled} enrolled"))?;
+    line(format!("Clock:         {}", clean(clock)))?;
+    if !clock_believed {
+        line("               Time codes are refused. Mend it; or if it is right: twinlock clock accept")?;
     }
     Ok(())
 }

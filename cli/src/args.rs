@@ -57,6 +57,12 @@ pub enum Command {
     Policy(Policy),
     /// Read the audit trail (root)
     Audit(Audit),
+    /// Ask how the daemon is (root)
+    #[command(subcommand)]
+    Daemon(DaemonCommand),
+    /// Tell the daemon about the clock (root)
+    #[command(subcommand)]
+    Clock(ClockCommand),
     /// Print completions for a shell
     Completions { shell: clap_complete::Shell },
 }
@@ -168,6 +174,18 @@ pub enum Policy {
         #[arg(long, value_name = "ADDRESS", default_value = "")]
         rhost: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DaemonCommand {
+    /// Version, configuration, accounts, clock
+    Status,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ClockCommand {
+    /// Say that the clock is right, after it was set back or ahead
+    Accept,
 }
 
 #[derive(Debug, Args)]

@@ -15,7 +15,7 @@ use std::{
     process::ExitCode,
 };
 
-use args::{Arguments, Command, Enroll};
+use args::{Arguments, ClockCommand, Command, DaemonCommand, Enroll};
 use clap::{CommandFactory, Parser};
 use failure::Failure;
 
@@ -52,6 +52,8 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Enroll(Enroll::Totp(options))) => own::enroll_totp(runtime_dir, options, *json).await,
         Some(Command::User(command)) => admin::user(runtime_dir, command, *json).await,
         Some(Command::Policy(command)) => admin::policy(runtime_dir, command, *json).await,
+        Some(Command::Daemon(DaemonCommand::Status)) => admin::daemon(runtime_dir, *json).await,
+        Some(Command::Clock(ClockCommand::Accept)) => admin::accept_clock(runtime_dir, *json).await,
         Some(Command::Recovery(whose)) => own::recovery(runtime_dir, whose, *json).await,
         Some(Command::Remove { factor, whose }) => own::remove(runtime_dir, whose, factor, *json).await,
         Some(Command::Completions { shell }) => {

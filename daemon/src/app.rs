@@ -21,7 +21,7 @@ use crate::{
     accounts, audit,
     clock::{Clock, SystemClock},
     config::{self, Config, LastGood, Origin},
-    grpc::{self, Ports},
+    grpc::{self, ClockGuard, Ports},
     names::printable,
     options::Options,
     random::{Random, SystemRandom},
@@ -85,7 +85,7 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     harden();
     make_folder(&options.state_dir, 0o700)?;
     let (config, origin) = configure(options)?;
-    let ports = Arc::new(compose(options, config).await?);
+    let ports = Arc::new(compose(options, config, &origin).await?);
     let listeners = listeners(&options.runtime_dir)?;
     ports.store.append(started(ports.clock.now(), &origin)).await?;
 
@@ -156,20 +156,24 @@ fn configure(options: &Options) -> Result<(Config, Origin), Failure> {
     }
 }
 
-async fn compose(options: &Options, config: Config) -> Result<Ports, Failure> {
+async fn compose(options: &Options, config: Config, origin: &Origin) -> Result<Ports, Failure> {
     let store = Sqlite::open(&options.state_dir)?;
     let random = SystemRandom;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let source = KeySource::new(credentials.as_deref(), &options.state_dir);
-    let sealer = unseal(&store, &source, &SystemClock, &random).await?;
+    let clock = SystemClock::new();
+    let sealer = unseal(&store, &source, &clock, &random).await?;
+    let clock_guard = ClockGuard::load(&store, &clock).await?;
     let issuer = config.issuer.clone().unwrap_or_else(host_name);
     Ok(Ports {
         store: Arc::new(store),
         directory: Arc::new(accounts::System::new()),
         sealer,
-        clock: Arc::new(SystemClock),
+        clock: Arc::new(clock),
+        clock_guard,
         random: Arc::new(random),
         config,
+        configuration: describe(origin),
         issuer,
         hashing: Ports::places_for_hashing(),
     })
@@ -273,11 +277,15 @@ fn started(now: crate::clock::Timestamp, origin: &Origin) -> audit::Record {
         subject: audit::Subject { actor: format!("pid {}", std::process::id()), ..audit::Subject::default() },
         method: "",
         outcome: audit::Outcome::Granted,
-        reason: match origin {
-            Origin::Defaults => "configuration: defaults".to_owned(),
-            Origin::Files(files) => format!("configuration: {}", files.join(", ")),
-            Origin::LastGood => "configuration: last good one, the files are broken".to_owned(),
-        },
+        reason: format!("configuration: {}", describe(origin)),
+    }
+}
+
+fn describe(origin: &Origin) -> String {
+    match origin {
+        Origin::Defaults => "defaults".to_owned(),
+        Origin::Files(files) => files.join(", "),
+        Origin::LastGood => "last good one, the files are broken".to_owned(),
     }
 }
 

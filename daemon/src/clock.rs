@@ -41,21 +41,65 @@ impl Timestamp {
     }
 }
 
+/// How long the host has been up, suspended times included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uptime {
+    /// Which boot: a name that no other has.
+    pub boot: String,
+    /// Since then.
+    pub since: Duration,
+}
+
 /// Where the time comes from.
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// The time since boot, which nobody can set.
+    fn uptime(&self) -> Uptime;
+
+    /// Whether a time server vouches for the wall clock.
+    fn synchronised(&self) -> bool;
 }
 
-/// The system's wall clock.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
+/// The system's clocks.
+#[derive(Debug, Clone)]
+pub struct SystemClock {
+    boot: String,
+}
+
+/// What systemd-timesyncd leaves when it has set the clock.
+const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
+
+impl SystemClock {
+    /// Reads which boot this is.
+    #[must_use]
+    pub fn new() -> Self {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Self { boot: boot.trim().to_owned() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else is to take")]
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn uptime(&self) -> Uptime {
+        let since = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).map(Duration::from);
+        Uptime { boot: self.boot.clone(), since: since.unwrap_or_default() }
+    }
+
+    fn synchronised(&self) -> bool {
+        std::path::Path::new(SYNCHRONISED).exists()
     }
 }
 
@@ -79,5 +123,15 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::SeqCst))
+    }
+
+    /// Always of the same boot, and in step with the wall.
+    fn uptime(&self) -> Uptime {
+        let since = u64::try_from(self.0.load(Ordering::SeqCst)).unwrap_or(0);
+        Uptime { boot: "manual".to_owned(), since: Duration::from_millis(since) }
+    }
+
+    fn synchronised(&self) -> bool {
+        false
     }
 }

@@ -21,7 +21,7 @@ use twinlockd::{
     clock::{ManualClock, Timestamp},
     config::Config,
     factor::totp::{Algorithm, Parameters},
-    grpc::{self, Ports},
+    grpc::{self, ClockGuard, Ports},
     names::{FactorId, UserName},
     random::SystemRandom,
     seal::{Binding, KeySource},
@@ -103,13 +103,16 @@ async fn world() -> World {
         reason: String::new(),
     };
     store.add_factor(new, record).await.unwrap();
+    let clock_guard = ClockGuard::load(&store, &clock).await.unwrap();
     let ports = Arc::new(Ports {
+        clock_guard,
         store: Arc::new(store),
         directory: Arc::new(Names),
         sealer,
         clock: Arc::new(clock),
         random: Arc::new(SystemRandom),
         config: Config::default(),
+        configuration: "test".into(),
         issuer: "test".into(),
         hashing: Ports::places_for_hashing(),
     });

@@ -80,6 +80,7 @@ inside() {
     echo '127.0.0.1 localhost box' >"$r/etc/hosts"
     local keep=() name
     while IFS='=' read -r name _; do
+        [[ $name =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] || continue # CARGO_BIN_EXE_some-name
         case $name in NEXTEST* | CARGO_* | TWINLOCK_* | RUST_BACKTRACE) keep+=("$name=${!name}") ;; esac
     done < <(env)
     cd "$r"

@@ -28,6 +28,8 @@ pub enum Event {
     Unlock,
     /// An account's uid is not the one that its factors were enrolled with.
     UidChanged,
+    /// The clock was not believed any more, or again; or an administrator accepted it.
+    Clock,
     /// The daemon started with the configuration named in the reason.
     Start,
     /// The daemon stopped.
@@ -36,7 +38,7 @@ pub enum Event {
 
 impl Event {
     /// Every event, for filters and documentation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Login,
         Self::Verify,
         Self::Password,
@@ -48,6 +50,7 @@ impl Event {
         Self::Reset,
         Self::Unlock,
         Self::UidChanged,
+        Self::Clock,
         Self::Start,
         Self::Stop,
     ];
@@ -67,6 +70,7 @@ impl Event {
             Self::Reset => "reset",
             Self::Unlock => "unlock",
             Self::UidChanged => "uid-changed",
+            Self::Clock => "clock",
             Self::Start => "start",
             Self::Stop => "stop",
         }

@@ -114,12 +114,16 @@ impl Course {
         Turn::Ask(Asking { course: self, hope: Hope::None(reason) }, text)
     }
 
-    fn malformed(mut self) -> Turn {
+    fn malformed(self) -> Turn {
+        self.refused_uncharged("malformed", prompt::WRONG)
+    }
+
+    fn refused_uncharged(mut self, reason: &'static str, prefix: &str) -> Turn {
         self.malformed += 1;
         if self.malformed >= MALFORMED_ANSWERS {
-            return Turn::Finish(Ending::Denied("malformed"));
+            return Turn::Finish(Ending::Denied(reason));
         }
-        self.ask(prompt::WRONG)
+        self.ask(prefix)
     }
 
     fn wrong(mut self, reason: &'static str, prefix: &str) -> Turn {
@@ -192,7 +196,7 @@ pub struct Prepared {
 pub enum Checked {
     /// The store decides.
     Try(Deciding, Attempt),
-    /// No factor has codes of this length.
+    /// It cannot be evaluated: no factor has codes of this length, or the clock is not believed.
     Malformed(Turn),
 }
 
@@ -213,6 +217,15 @@ impl Checking {
     #[must_use]
     pub const fn typed(&self) -> &Typed {
         &self.typed
+    }
+
+    /// The clock of this host is not believed, so no time code is looked at, or charged.
+    #[must_use]
+    pub fn without_clock(self) -> Checked {
+        let known = self.course.login.first_factor == FirstFactor::Known;
+        Checked::Malformed(
+            self.course.refused_uncharged("clock", if known { prompt::CLOCK } else { prompt::WRONG }),
+        )
     }
 
     /// Goes on with what the spare codes say.

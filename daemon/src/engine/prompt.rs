@@ -18,6 +18,9 @@ pub const WRONG: &str = "Wrong code. ";
 /// Before the prompt, after a code that was used before; only said when the first factor is known.
 pub const USED: &str = "That code was used; wait for the next. ";
 
+/// Before the prompt, when the clock of this host is not believed; only said when the first factor is known.
+pub const CLOCK: &str = "The clock of this host is wrong; use a recovery code. ";
+
 /// Instead of the prompt, where a factor is required and there is none.
 pub const NOT_SET_UP: &str = "No second factor is set up; ask your administrator. Press Enter: ";
 

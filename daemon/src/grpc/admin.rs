@@ -7,8 +7,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use twinlock_proto::v1::{
-    self, AccountRequest, AuditEntry, AuditRequest, Bypass, BypassRequest, ExplainRequest, Explanation,
-    ListAccountsRequest, ProvisionRequest, Provisioned, ResetResult, UnlockResult, admin_server, explanation,
+    self, AcceptClockRequest, AccountRequest, AuditEntry, AuditRequest, Bypass, BypassRequest, DaemonState,
+    ExplainRequest, Explanation, ListAccountsRequest, ProvisionRequest, Provisioned, ResetResult,
+    ShowDaemonRequest, UnlockResult, admin_server, explanation,
 };
 
 use super::{
@@ -21,6 +22,7 @@ use crate::{
     audit,
     clock::Timestamp,
     engine::{
+        clock_guard::Trust,
         enrollment::{MOST_FACTORS, Pending, choose_label, parse_key},
         policy,
     },
@@ -113,6 +115,31 @@ impl admin_server::Admin for Service {
     ) -> Result<Response<Explanation>, Status> {
         let administrator = access::administrator(&request)?;
         let answer = self.ports.explain(&administrator, request.into_inner()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn accept_clock(
+        &self,
+        request: Request<AcceptClockRequest>,
+    ) -> Result<Response<DaemonState>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = async {
+            let before = self.ports.trust_in_clock().sentence();
+            self.ports.accept_clock().await?;
+            let reason = format!("accepted; it was {before}");
+            let record = self.ports.record(&administrator, audit::Event::Clock, "", "", &reason);
+            self.ports.store.append(record).await?;
+            self.ports.state(&administrator).await
+        };
+        answer.await.map(Response::new).map_err(|error: Undecided| undecided(&error))
+    }
+
+    async fn show_daemon(
+        &self,
+        request: Request<ShowDaemonRequest>,
+    ) -> Result<Response<DaemonState>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.state(&administrator).await;
         answer.map(Response::new).map_err(|error| undecided(&error))
     }
 
@@ -305,6 +332,20 @@ impl Ports {
                 }
             }
         }
+    }
+
+    async fn state(&self, _: &Administrator) -> Result<DaemonState, Undecided> {
+        let portfolios = self.store.portfolios().await?;
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let trust = self.trust_in_clock();
+        Ok(DaemonState {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            configuration: self.configuration.clone(),
+            accounts: count(portfolios.len()),
+            enrolled: count(portfolios.iter().filter(|portfolio| portfolio.enrolled()).count()),
+            clock_believed: trust == Trust::Believed,
+            clock: trust.sentence(),
+        })
     }
 
     pub(super) fn record(

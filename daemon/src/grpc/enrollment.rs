@@ -14,7 +14,7 @@ use twinlock_proto::v1::{
 };
 
 use super::{
-    Ports,
+    Ports, answers,
     self_service::{Own, own_subject, seconds},
     status::{Undecided, undecided},
 };
@@ -22,6 +22,7 @@ use crate::{
     access::Owner,
     audit,
     engine::{
+        clock_guard::Trust,
         enrollment::{CONFIRMATIONS, MOST_FACTORS, Pending, choose_label, parse_key},
         prompt,
         proof::{Accepted, Settled},
@@ -171,6 +172,9 @@ async fn run(ports: &Ports, owner: &Owner, talk: &mut Talk) -> Result<enroll_ste
         }
     };
     let pending = Pending { key, parameters, label };
+    if ports.trust_in_clock() != Trust::Believed {
+        return Err(answers::clock_is_off().into());
+    }
     let matched = confirm(ports, &own, &pending, talk).await?;
     let enrolled = store(ports, owner, &own, pending, vouched, matched).await?;
     if ports.own(owner).await?.portfolio.is_some_and(|portfolio| portfolio.recovery_left == 0) {

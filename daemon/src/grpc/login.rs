@@ -24,6 +24,7 @@ use crate::{
     audit,
     clock::Timestamp,
     engine::{
+        clock_guard::Trust,
         conversation::{self, Checked, Checking, Ending, FirstFactor, Turn},
         policy::{self, Decision},
         proof,
@@ -157,6 +158,7 @@ async fn check(
     now: Timestamp,
 ) -> Result<Checked, Undecided> {
     match checking.typed() {
+        Typed::Code(_) if ports.trust_in_clock() != Trust::Believed => Ok(checking.without_clock()),
         Typed::Code(code) => {
             let prepared = match portfolio {
                 Some(portfolio) => ports.prepare(portfolio, code, now)?,

@@ -9,6 +9,7 @@ mod login;
 mod self_service;
 mod spares;
 mod status;
+mod time;
 
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ use twinlock_proto::{
     limit,
     v1::{admin_server::AdminServer, login_server::LoginServer, self_service_server::SelfServiceServer},
 };
+
+pub use time::ClockGuard;
 
 use crate::{
     access::Entrance, accounts::Directory, clock::Clock, config::Config, random::Random, seal::Sealer,
@@ -42,8 +45,12 @@ pub struct Ports {
     pub random: Arc<dyn Random>,
     /// The configuration in force.
     pub config: Config,
+    /// Where the configuration is from, for `daemon status`.
+    pub configuration: String,
     /// What authenticator apps show.
     pub issuer: String,
+    /// Whether the clock is believed.
+    pub clock_guard: ClockGuard,
     /// Places for hashing spare codes.
     pub hashing: Semaphore,
 }

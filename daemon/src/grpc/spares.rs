@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use twinlock_proto::v1::{Bypass, BypassRequest, RecoveryCodes};
 
-use super::{Ports, status::Undecided};
+use super::{Ports, answers::BYPASS_SELECTOR, status::Undecided};
 use crate::{
     access::Administrator,
     audit,
@@ -70,7 +70,7 @@ impl Ports {
         let expires = self.clock.now().after(lifetime);
         let mut choice = [0];
         self.random.fill(&mut choice)?;
-        let selector = format!("B{}", choice[0] % 10);
+        let selector = format!("{BYPASS_SELECTOR}{}", choice[0] % 10);
         let (code, row) = self.new_spare(selector, request.uses, Some(expires)).await?;
         let record = self.record(by, audit::Event::Bypass, user, "bypass", &reason);
         self.store.add_bypass(&name, uid, row, self.clock.now(), record).await?;

@@ -11,6 +11,7 @@ use crate::{
     audit,
     clock::Timestamp,
     engine::{
+        clock_guard::Mark,
         proof::Ledger,
         throttle::{Budget, Standing},
     },
@@ -255,6 +256,12 @@ pub trait Store: Ledger<Error = StoreError> {
 
     /// Reads the trail, oldest first, at most `limit` entries.
     async fn trail(&self, filter: audit::Filter, limit: u32) -> Result<audit::Page, StoreError>;
+
+    /// The latest time that was believed.
+    async fn clock_mark(&self) -> Result<Option<Mark>, StoreError>;
+
+    /// Remembers a time that was believed.
+    async fn set_clock_mark(&self, mark: Mark) -> Result<(), StoreError>;
 
     /// The wrapped data keys, oldest first.
     async fn keyring(&self) -> Result<Vec<WrappedKey>, StoreError>;

@@ -4,6 +4,7 @@
 mod accounts;
 mod attempts;
 mod files;
+mod marks;
 mod schema;
 mod spares;
 mod trail;
@@ -23,6 +24,7 @@ use crate::{
     audit,
     clock::Timestamp,
     engine::{
+        clock_guard::Mark,
         proof::{Attempt, Ledger, Ruling},
         throttle::{Budget, Standing},
     },
@@ -67,7 +69,7 @@ impl Sqlite {
         };
         let reader = reading()?;
         // Somebody else's exclusive lock is an outage, not something to wait for in the thread that serves.
-        reader.busy_timeout(Duration::ZERO).map_err(unavailable)?;
+        reader.busy_timeout(Duration::from_millis(20)).map_err(unavailable)?;
         let archive = Reader::start(reading()?)?;
         Ok(Self { writer: Writer::start(writing)?, reader: Mutex::new(reader), archive, _lock: lock })
     }
@@ -198,6 +200,14 @@ impl Store for Sqlite {
 
     async fn trail(&self, filter: audit::Filter, limit: u32) -> Result<audit::Page, StoreError> {
         self.archive.run(move |connection| trail::read(connection, &filter, limit)).await
+    }
+
+    async fn clock_mark(&self) -> Result<Option<Mark>, StoreError> {
+        self.read(marks::read)
+    }
+
+    async fn set_clock_mark(&self, mark: Mark) -> Result<(), StoreError> {
+        self.write(move |connection| marks::write(connection, &mark)).await
     }
 
     async fn keyring(&self) -> Result<Vec<WrappedKey>, StoreError> {

@@ -21,3 +21,11 @@ CREATE TABLE welcome (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX failure_by_time ON failure (at);
+
+-- The latest time that was believed: see engine/clock_guard.rs.
+CREATE TABLE clock_mark (
+    id     INTEGER PRIMARY KEY CHECK (id = 1),
+    wall   INTEGER NOT NULL,
+    boot   TEXT NOT NULL,
+    uptime INTEGER NOT NULL
+) STRICT;
