@@ -7,5 +7,11 @@ profile=(--release)
 folder=release
 [ "${1:-}" = --debug ] && { profile=(); folder=debug; }
 cargo build --quiet --locked "${profile[@]}" -p twinlockd -p twinlock
-cargo build --quiet --locked "${profile[@]}" -p pam-twinlock
-echo "${CARGO_TARGET_DIR:-$PWD/target}/$folder"
+target=${CARGO_TARGET_DIR:-$PWD/target}
+if [ "$folder" = release ]; then
+    cargo build --quiet --locked --profile module -p pam-twinlock
+    cp "$target/module/libpam_twinlock.so" "$target/release/"
+else
+    cargo build --quiet --locked -p pam-twinlock
+fi
+echo "$target/$folder"
