@@ -193,3 +193,40 @@ fn a_broken_configuration_goes_on_with_the_last_good_one() {
     let trail = world::root(&["audit", "--event", "start"]);
     assert!(String::from_utf8_lossy(&trail.stdout).contains("last good one, the files are broken"));
 }
+
+#[test]
+fn break_glass_root_gets_in_at_the_console_with_the_daemon_down_and_nobody_else_does() {
+    let world = World::new();
+    let daemon = world.daemon();
+    let phone = world.enroll("root");
+    // The line of the README.
+    world::stack(
+        "login",
+        "auth requisite pam_unix.so nodelay\n\
+         auth [success=1 default=ignore] pam_succeed_if.so quiet uid = 0\n\
+         auth required pam_twinlock.so after_first_factor\n\
+         auth required pam_permit.so\n\
+         account required pam_unix.so\nsession required pam_permit.so\n",
+    );
+    let log_in = |user: &str| {
+        let mut console = twinlock_tests::terminal::Terminal::run(std::process::Command::new("login"));
+        console.answer("login: ", user);
+        console.answer("Password: ", PASSWORD);
+        console
+    };
+    assert!(daemon.stop().success());
+    let mut console = log_in("root");
+    console.answer("# ", "echo in as $(id -un)");
+    console.expect("in as root");
+    console.type_line("exit");
+    let mut console = log_in("alice");
+    console.expect("Login incorrect");
+    drop(console);
+
+    // And with the daemon up, others are asked.
+    let _daemon = world.daemon();
+    let _alice = world.enroll("alice");
+    let mut console = log_in("alice");
+    console.expect("Verification code: ");
+    drop((console, phone));
+}

@@ -1,0 +1,68 @@
+//! Who may make which call: every method on every socket, as root, as a user, as another, as nobody. A method that is
+//! missing from the table fails it.
+#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
+
+use std::collections::BTreeMap;
+
+use twinlock_tests::world::{self, World, as_user};
+
+/// What an empty message gets where the method is served and the caller may call it.
+const SERVED: [(&str, &str); 16] = [
+    ("Login/Authenticate", "InvalidArgument"), // no opening message
+    ("SelfService/Status", "Ok"),
+    ("SelfService/EnrollTotp", "InvalidArgument"),
+    ("SelfService/Verify", "Ok"), // not enrolled
+    ("SelfService/RenewRecovery", "Ok"),
+    ("SelfService/RemoveFactor", "Ok"), // no such factor
+    ("Admin/ListAccounts", "Ok"),
+    ("Admin/ShowAccount", "InvalidArgument"), // no name
+    ("Admin/ProvisionTotp", "InvalidArgument"),
+    ("Admin/ResetAccount", "InvalidArgument"),
+    ("Admin/UnlockAccount", "InvalidArgument"),
+    ("Admin/IssueBypass", "InvalidArgument"),
+    ("Admin/ExplainPolicy", "InvalidArgument"),
+    ("Admin/AcceptClock", "Ok"),
+    ("Admin/ShowDaemon", "Ok"),
+    ("Admin/ReadAudit", "Ok"),
+];
+
+/// Which services a socket serves.
+fn serves(socket: &str, service: &str) -> bool {
+    match socket {
+        "login.sock" => service == "Login",
+        "user.sock" => service == "Login" || service == "SelfService",
+        "admin.sock" => service == "Admin",
+        other => unreachable!("{other}"),
+    }
+}
+
+fn expected(caller: &str, socket: &str, method: &str) -> String {
+    let (service, _) = method.split_once('/').unwrap_or_default();
+    if caller != "root" && socket != "user.sock" {
+        return "Forbidden".to_owned(); // mode 0600
+    }
+    if !serves(socket, service) {
+        return "Unimplemented".to_owned();
+    }
+    let table: BTreeMap<_, _> = SERVED.into_iter().collect();
+    table.get(method).map_or_else(|| format!("{method} is not in the table"), |code| (*code).to_owned())
+}
+
+#[test]
+fn every_call_on_every_socket_by_every_kind_of_caller() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    let _phone = world.enroll("bob");
+    world::sh(&format!("install -m 0755 {} /usr/local/bin/actor", env!("CARGO_BIN_EXE_twinlock-actor")));
+    for caller in ["root", "alice", "daemon", "nobody"] {
+        let out = as_user(caller, "/usr/local/bin/actor").output().expect("runuser");
+        assert!(out.status.success(), "{out:?}");
+        let said = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(said.lines().count() >= 3 * 16, "{said}");
+        for line in said.lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            let method = words[1].trim_start_matches("/twinlock.v1.");
+            assert_eq!(words[2..].join(" "), expected(caller, words[0], method), "{caller}: {line}");
+        }
+    }
+}
