@@ -24,10 +24,17 @@ tree=$cache/tree-$suite-$(echo "$suite $packages" | sha256sum | cut -c1-12)
 
 die() { echo "box.sh: $*" >&2; exit 2; }
 
+# Where this machine's own packages come from.
+own_mirror() {
+    apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Identifier: Packages' |
+        awk '$2 !~ /security/ { print $1; exit }'
+}
+
 build() {
     [ -e "$tree/.ready" ] && return 0
-    local mirror=${TWINLOCK_MIRROR:-$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Identifier: Packages' |
-        awk '$2 !~ /security/ { print $1; exit }')}
+    local mirror=${TWINLOCK_MIRROR:-$(own_mirror)}
+    [ "$mirror" ] || { apt-get update -qq && mirror=$(own_mirror); }
+    [ "$mirror" ] || die "no Debian mirror in apt's sources; set TWINLOCK_MIRROR"
     mkdir -p "$cache"
     exec 9>"$cache/lock"
     flock 9 # one builds, the others wait for it
