@@ -1,6 +1,5 @@
 //! Who may make which call: every method on every socket, as root, as a user, as another, as nobody. A method that is
 //! missing from the table fails it.
-#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::collections::BTreeMap;
 

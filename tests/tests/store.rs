@@ -1,6 +1,5 @@
 //! The store full, read-only, locked, damaged: denied with PAM_AUTHINFO_UNAVAIL, nothing accepted twice, well again by
 //! itself.
-#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::{
     io::Write,
