@@ -57,6 +57,8 @@ fn swapped_and_flipped_blobs_are_refused() {
     assert!(daemon.stop().success());
 
     // bob's key in alice's row: bob's phone must not open alice's account, nor alice's.
+    // All of it into the database, so that the file alone is a whole copy.
+    sql("PRAGMA wal_checkpoint(TRUNCATE)");
     world::sh(&format!("cp -p {DB} /root/before.db"));
     sql(
         "UPDATE factor SET sealed = (SELECT sealed FROM factor f JOIN account a ON a.id = f.account WHERE a.name = 'bob') \
