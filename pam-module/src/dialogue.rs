@@ -134,8 +134,7 @@ impl<P: Application, A: Authority> Dialogue<'_, P, A> {
         if typed.len() > limit::ANSWER || self.application.is_password(&typed) {
             return Ok(Zeroizing::default());
         }
-        let mut copy = typed.to_vec();
-        Ok(Zeroizing::new(String::from_utf8(std::mem::take(&mut copy)).unwrap_or_else(|error| {
+        Ok(Zeroizing::new(String::from_utf8(typed.to_vec()).unwrap_or_else(|error| {
             error.into_bytes().zeroize();
             String::new()
         })))

@@ -55,8 +55,8 @@ impl Helper {
 impl Drop for Helper {
     fn drop(&mut self) {
         let _ = self.child.kill();
-        // A killed process is gone at once, unless the kernel holds it (a dead NFS server). Then it stays a
-        // zombie until the daemon ends; the daemon itself never waits for it.
+        // A killed process is gone at once, unless the kernel holds it (a dead NFS server): the thread that serves
+        // does not wait for that.
         for _ in 0..3 {
             if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
                 return;

@@ -224,7 +224,7 @@ async fn password(ports: &Ports, owner: &Owner, own: &Own, talk: &mut Talk) -> R
         let outcome = if right { audit::Outcome::Granted } else { audit::Outcome::Denied };
         ports.store.append(record(ports, audit::Event::Password, owner, own, outcome, "")).await?;
         if right {
-            ports.store.refund(charge).await?;
+            ports.store.forgive(charge).await?;
             return Ok(());
         }
         text = format!("Wrong password. Login password of {}: ", own.account.name);

@@ -300,7 +300,15 @@ async fn a_password_try_is_charged_before_it_is_made() {
         }
     }
     assert_eq!(taken.len(), 5);
+    // A try that could not be judged takes itself back and no other: an outage must not clear a guesser's record.
     world.store.refund(taken[0]).await.unwrap();
+    assert!(matches!(
+        world.store.charge(budget.clone(), Source::local("x", "", 1000), NOW).await.unwrap(),
+        Charge::Taken(_)
+    ));
+    let standing = world.store.standing(vec![budget.clone()], NOW).await.unwrap();
+    assert!(matches!(standing, Standing::Until(_)), "{standing:?}");
+    world.store.forgive(taken[1]).await.unwrap();
     assert_eq!(world.store.standing(vec![budget], NOW).await.unwrap(), Standing::Open);
 }
 

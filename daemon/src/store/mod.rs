@@ -178,7 +178,7 @@ pub enum Added {
 /// What came of charging a try before it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charge {
-    /// Charged; the number is for [`Store::refund`].
+    /// Charged; the number is for [`Store::refund`] and [`Store::forgive`].
     Taken(i64),
     /// The budget is spent.
     Refused(Standing),
@@ -208,8 +208,11 @@ pub trait Store: Ledger<Error = StoreError> {
     /// Charges a try before it is made.
     async fn charge(&self, budget: Budget, source: Source, now: Timestamp) -> Result<Charge, StoreError>;
 
-    /// Takes a charge back: the try was right.
+    /// Takes one charge back: the try could not be judged.
     async fn refund(&self, charge: i64) -> Result<(), StoreError>;
+
+    /// The try was right: forgets its charge and all others of that budget and source.
+    async fn forgive(&self, charge: i64) -> Result<(), StoreError>;
 
     /// Stores a factor, and its account if there is none. An account whose uid is another loses what it had.
     async fn add_factor(&self, factor: NewFactor, record: audit::Record) -> Result<Added, StoreError>;

@@ -232,7 +232,11 @@ pub(super) fn charge(
 
 /// See [`crate::store::Store::refund`].
 pub(super) fn refund(connection: &Connection, charge: i64) -> Result<(), StoreError> {
-    // The rest of that budget is forgiven too: the password was right.
+    connection.execute("DELETE FROM failure WHERE id = ?1", [charge]).map(drop).map_err(unavailable)
+}
+
+/// See [`crate::store::Store::forgive`].
+pub(super) fn forgive_charge(connection: &Connection, charge: i64) -> Result<(), StoreError> {
     connection
         .execute(
             "DELETE FROM failure WHERE budget = (SELECT budget FROM failure WHERE id = ?1)

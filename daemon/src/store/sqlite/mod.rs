@@ -144,6 +144,10 @@ impl Store for Sqlite {
         self.write(move |connection| attempts::refund(connection, charge)).await
     }
 
+    async fn forgive(&self, charge: i64) -> Result<(), StoreError> {
+        self.write(move |connection| attempts::forgive_charge(connection, charge)).await
+    }
+
     async fn add_factor(&self, factor: NewFactor, record: audit::Record) -> Result<Added, StoreError> {
         self.write(move |connection| accounts::add_factor(connection, &factor, &record)).await
     }
