@@ -83,6 +83,7 @@ impl From<StoreError> for Failure {
 /// See [`Failure`].
 pub async fn run(options: &Options) -> Result<(), Failure> {
     harden();
+    let told_to_stop = told_to_stop()?; // whoever is told that we are ready may stop us at once
     make_folder(&options.state_dir, 0o700)?;
     let (config, origin) = configure(options)?;
     let ports = Arc::new(compose(options, config, &origin).await?);
@@ -99,7 +100,7 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
 
     let result = tokio::select! {
-        () = told_to_stop() => Ok(()),
+        () = told_to_stop => Ok(()),
         Some(ended) = serving.join_next() => Err(Failure::Serve(format!("a socket ended: {ended:?}"))),
     };
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -289,14 +290,15 @@ fn describe(origin: &Origin) -> String {
     }
 }
 
-async fn told_to_stop() {
-    let (Ok(mut term), Ok(mut int)) =
-        (unix::signal(unix::SignalKind::terminate()), unix::signal(unix::SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
+/// SIGTERM or SIGINT, from now on.
+fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+    let failed = |error| Failure::Io("cannot wait for signals".to_owned(), error);
+    let mut term = unix::signal(unix::SignalKind::terminate()).map_err(failed)?;
+    let mut int = unix::signal(unix::SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    })
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Streaming};
+use tonic::{Code, Response, Status, Streaming};
 use twinlock_proto::{
     REVISION, connect,
     v1::{Answer, Open, Outcome, Reply, Step, login_client::LoginClient, reply, step},
@@ -123,17 +123,20 @@ async fn world() -> World {
 }
 
 struct Talk {
-    replies: Option<mpsc::UnboundedSender<Reply>>,
-    steps: Streaming<Step>,
+    replies: mpsc::UnboundedSender<Reply>,
+    /// The response comes with the first step.
+    call: Option<tokio::task::JoinHandle<Result<Response<Streaming<Step>>, Status>>>,
+    steps: Option<Streaming<Step>>,
 }
 
 impl World {
     async fn talk(&self) -> Talk {
         let channel = connect::channel(&self.folder.path().join("run/login.sock")).await.unwrap();
         let (replies, queue) = mpsc::unbounded_channel();
-        let steps =
-            LoginClient::new(channel).authenticate(UnboundedReceiverStream::new(queue)).await.unwrap();
-        Talk { replies: Some(replies), steps: steps.into_inner() }
+        let mut client = LoginClient::new(channel);
+        let call =
+            tokio::spawn(async move { client.authenticate(UnboundedReceiverStream::new(queue)).await });
+        Talk { replies, call: Some(call), steps: None }
     }
 }
 
@@ -164,11 +167,18 @@ fn answer(text: &str) -> reply::Kind {
 
 impl Talk {
     fn say(&self, kind: Option<reply::Kind>) {
-        let _ = self.replies.as_ref().unwrap().send(Reply { kind });
+        let _ = self.replies.send(Reply { kind });
     }
 
     async fn hear(&mut self) -> Heard {
-        match self.steps.message().await {
+        if let Some(call) = self.call.take() {
+            match call.await.unwrap() {
+                Ok(response) => self.steps = Some(response.into_inner()),
+                Err(status) => return Heard::Status(status.code()),
+            }
+        }
+        let Some(steps) = &mut self.steps else { return Heard::End };
+        match steps.message().await {
             Ok(Some(Step { kind: Some(step::Kind::Prompt(prompt)) })) => Heard::Prompt(prompt.text),
             Ok(Some(Step { kind: Some(step::Kind::Verdict(verdict)) })) => {
                 assert_eq!(verdict.nonce, [1; 16]);

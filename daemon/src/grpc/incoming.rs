@@ -3,14 +3,16 @@
 use std::{
     collections::HashMap,
     io,
+    os::fd::AsRawFd,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
+use nix::sys::socket::{MsgFlags, recv};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{UnixListener, UnixStream},
     time::Sleep,
 };
@@ -89,7 +91,7 @@ fn admit(stream: UnixStream, entrance: Entrance, open: &Arc<Mutex<Open>>) -> Opt
     let place = Place { uid, open: Arc::clone(open) };
     let caller = Caller { entrance, uid, pid: peer.pid(), begun: Arc::default(), allowance };
     let handshake = Some(Box::pin(tokio::time::sleep(HANDSHAKE)));
-    Some(Connection { stream, caller, handshake, _place: place })
+    Some(Connection { stream, caller, handshake, heard: false, _place: place })
 }
 
 /// A place among the connections, given back when dropped.
@@ -115,6 +117,8 @@ pub(super) struct Connection {
     stream: UnixStream,
     caller: Caller,
     handshake: Option<Pin<Box<Sleep>>>,
+    /// Something came in.
+    heard: bool,
     _place: Place,
 }
 
@@ -126,26 +130,44 @@ impl Connected for Connection {
     }
 }
 
+impl Connection {
+    /// An error when its time to begin talking is over.
+    fn expired(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.caller.begun.load(Ordering::Relaxed) {
+            self.handshake = None;
+        }
+        let late = self.handshake.as_mut().is_some_and(|handshake| handshake.as_mut().poll(cx).is_ready());
+        if late { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+    }
+}
+
 impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.caller.begun.load(Ordering::Relaxed) {
-            self.handshake = None;
-        }
-        if let Some(handshake) = &mut self.handshake
-            && handshake.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        self.expired(cx)?;
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.heard |= read.is_ready();
+        read
     }
 }
 
 impl AsyncWrite for Connection {
+    /// Our settings leave when the client's are here, not before: it would wake up for them alone.
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        while !self.heard {
+            self.expired(cx)?;
+            ready!(self.stream.poll_read_ready(cx))?;
+            // tokio takes a new socket for readable until a read says otherwise.
+            let peek =
+                || Ok(recv(self.stream.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT)?);
+            match self.stream.try_io(Interest::READABLE, peek) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => self.heard = result.map(|_| true)?,
+            }
+        }
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 

@@ -1,12 +1,12 @@
 //! `Login`: one stream is one conversation. This file drives it: it carries out what the engine asks for.
 
-use std::{sync::Arc, time::Duration};
+use std::{option, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout_at},
 };
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Iter, StreamExt, adapters::Chain, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use twinlock_proto::{
@@ -51,11 +51,12 @@ impl Service {
     }
 }
 
-type Steps = mpsc::Sender<Result<Step, Status>>;
+type Told = Result<Step, Status>;
+type Steps = mpsc::Sender<Told>;
 
 #[tonic::async_trait]
 impl Login for Service {
-    type AuthenticateStream = ReceiverStream<Result<Step, Status>>;
+    type AuthenticateStream = Chain<Iter<option::IntoIter<Told>>, ReceiverStream<Told>>;
 
     async fn authenticate(
         &self,
@@ -63,7 +64,7 @@ impl Login for Service {
     ) -> Result<Response<Self::AuthenticateStream>, Status> {
         let applicant = access::applicant(&request)?;
         let replies = request.into_inner();
-        let (steps, receiver) = mpsc::channel(2);
+        let (steps, mut receiver) = mpsc::channel(2);
         let (ports, stop) = (Arc::clone(&self.ports), self.stop.clone());
         tokio::spawn(async move {
             tokio::select! {
@@ -72,7 +73,9 @@ impl Login for Service {
                 () = converse(&ports, applicant, replies, &steps) => {}
             }
         });
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        // The response begins with the first step: sent before, it would wake the module for nothing.
+        let first = receiver.recv().await;
+        Ok(Response::new(tokio_stream::iter(first).chain(ReceiverStream::new(receiver))))
     }
 }
 
@@ -192,17 +195,32 @@ struct Beginning {
 
 async fn begin(ports: &Ports, applicant: &Applicant, open: &Open) -> Result<Beginning, Undecided> {
     let name = UserName::parse(&open.user).map_err(|_| Undecided::Malformed("that is not a user name"))?;
-    let account = match applicant {
-        Applicant::Host(_) => ports.directory.by_name(Lane::Login, &name).await?,
+    let (account, stored) = match applicant {
+        Applicant::Host(_) => {
+            // What the store has of the name as it was typed, while the directory is asked.
+            let stored = async {
+                tokio::task::yield_now().await; // the question leaves first
+                ports.store.portfolio(&name).await
+            };
+            let (account, stored) = tokio::join!(ports.directory.by_name(Lane::Login, &name), stored);
+            (account?, Some(stored?))
+        }
         // Everybody else's account is that of a stranger, known or not; and nobody's names are looked up for them.
         Applicant::Own(owner) => {
             let own = ports.directory.by_uid(Lane::Other, owner.uid()).await?;
-            own.filter(|account| account.name == open.user)
+            (own.filter(|account| account.name == open.user), None)
         }
     };
-    let stored = match &account {
-        Some(account) => portfolio(ports, account, open).await?,
-        None => None,
+    let stored = match (&account, stored) {
+        (Some(account), Some(stored)) if account.name == name.as_str() => {
+            belonging(ports, account, stored, open)
+        }
+        (Some(account), _) => {
+            let canonical = UserName::parse(&account.name)
+                .map_err(|_| Undecided::Malformed("that is not a user name"))?;
+            belonging(ports, account, ports.store.portfolio(&canonical).await?, open)
+        }
+        (None, _) => None,
     };
     let (first_factor, source) = evidence(applicant, open);
     let decision = match &account {
@@ -235,23 +253,20 @@ async fn begin(ports: &Ports, applicant: &Applicant, open: &Open) -> Result<Begi
 }
 
 /// What the store has of this account; a record of another uid is somebody else's.
-async fn portfolio(ports: &Ports, account: &Account, open: &Open) -> Result<Option<Portfolio>, Undecided> {
-    let name = UserName::parse(&account.name).map_err(|_| Undecided::Malformed("that is not a user name"))?;
-    let found = ports.store.portfolio(&name).await?;
-    if let Some(portfolio) = &found
-        && portfolio.uid != account.uid
-    {
-        tracing::warn!(user = %name, was = portfolio.uid, is = account.uid, "the uid of an enrolled user changed");
-        let subject = audit::Subject {
-            user: account.name.clone(),
-            service: printable(&open.service, 32),
-            ..audit::Subject::default()
-        };
-        let reason = format!("uid {} was {}", account.uid, portfolio.uid);
-        append(ports, audit::Event::UidChanged, subject, audit::Outcome::Denied, &reason);
-        return Ok(None);
+fn belonging(ports: &Ports, account: &Account, found: Option<Portfolio>, open: &Open) -> Option<Portfolio> {
+    let found = found?;
+    if found.uid == account.uid {
+        return Some(found);
     }
-    Ok(found)
+    tracing::warn!(user = %account.name, was = found.uid, is = account.uid, "the uid of an enrolled user changed");
+    let subject = audit::Subject {
+        user: account.name.clone(),
+        service: printable(&open.service, 32),
+        ..audit::Subject::default()
+    };
+    let reason = format!("uid {} was {}", account.uid, found.uid);
+    append(ports, audit::Event::UidChanged, subject, audit::Outcome::Denied, &reason);
+    None
 }
 
 /// Whether sshd, run as root, says so. PAM_TTY `ssh` is what sshd sets before it authenticates.

@@ -52,11 +52,11 @@ impl Executor {
         loop {
             self.woken.0.store(false, Ordering::Relaxed);
             if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-                self.poll_tasks(&mut cx); // what it queued leaves now
+                self.poll_tasks(&mut cx); // what it queued leaves with the next wait
                 return Some(output);
             }
             self.poll_tasks(&mut cx);
-            if self.woken.0.load(Ordering::Relaxed) {
+            if self.woken.0.load(Ordering::Relaxed) || !lock(&self.spawned).is_empty() {
                 continue;
             }
             if !self.socket.wait(deadline) {

@@ -1,4 +1,5 @@
-//! The socket: opened only if root stands behind it, read and written without ever raising SIGPIPE.
+//! The socket: opened only if root stands behind it, read and written without ever raising SIGPIPE. What is written
+//! is gathered until there is nothing to do but wait: each send(2) would wake the daemon for a part of a request.
 
 use std::{
     fs, io,
@@ -9,7 +10,7 @@ use std::{
     path::Path,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI16, Ordering},
     },
     task::{Context, Poll},
@@ -21,8 +22,8 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
         socket::{
-            AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, recv, send,
-            setsockopt, socket, sockopt,
+            AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, connect, getsockopt, recv, send,
+            setsockopt, shutdown, socket, sockopt,
         },
         time::TimeVal,
     },
@@ -33,6 +34,9 @@ use crate::authority::Fault;
 /// The daemon is on this host: it accepts at once, or its queue is full.
 const CONNECT_SECONDS: i64 = 1;
 
+/// More than any conversation writes before it waits; behind that, hyper waits too.
+const GATHERED: usize = 128 * 1024;
+
 /// A connected socket. Clones share the descriptor, which is closed with the last one.
 #[derive(Clone)]
 pub(super) struct Socket(Arc<Inner>);
@@ -41,6 +45,8 @@ struct Inner {
     descriptor: OwnedFd,
     /// The poll(2) events that some future waits for.
     wanted: AtomicI16,
+    /// Written and not sent yet.
+    gathered: Mutex<Vec<u8>>,
     /// The other end closed it.
     ended: AtomicBool,
 }
@@ -65,11 +71,18 @@ impl Socket {
         if peer.uid() != 0 {
             return Err(Fault::Untrusted(format!("the process behind {} is not root's", path.display())));
         }
-        Ok(Self(Arc::new(Inner { descriptor, wanted: AtomicI16::new(0), ended: AtomicBool::new(false) })))
+        Ok(Self(Arc::new(Inner {
+            descriptor,
+            wanted: AtomicI16::new(0),
+            gathered: Mutex::default(),
+            ended: AtomicBool::new(false),
+        })))
     }
 
-    /// Waits until the socket is ready for what is wanted; false when the deadline passed.
+    /// Sends what was gathered, then waits until the socket is ready for what is wanted; false when the deadline
+    /// passed.
     pub(super) fn wait(&self, deadline: Instant) -> bool {
+        self.send_gathered();
         let wanted = PollFlags::from_bits_truncate(self.0.wanted.swap(0, Ordering::Relaxed));
         let mut descriptors = [PollFd::new(self.0.descriptor.as_fd(), wanted)];
         loop {
@@ -92,10 +105,40 @@ impl Socket {
         self.0.ended.load(Ordering::Relaxed)
     }
 
-    fn failed<T>(&self, errno: Errno) -> Poll<io::Result<T>> {
+    /// What the socket does not take stays; a socket that failed says so to whoever reads next.
+    fn send_gathered(&self) {
+        // MSG_NOSIGNAL: su and sudo keep the default action of SIGPIPE, which would end them.
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        let mut gathered = self.gathered();
+        while !gathered.is_empty() {
+            match send(self.0.descriptor.as_raw_fd(), &gathered, flags) {
+                Ok(sent) => drop(gathered.drain(..sent)),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => {
+                    self.0.wanted.fetch_or(PollFlags::POLLOUT.bits(), Ordering::Relaxed);
+                    return;
+                }
+                Err(errno) => {
+                    gathered.clear();
+                    self.note(errno);
+                    let _ = shutdown(self.0.descriptor.as_raw_fd(), Shutdown::Both);
+                }
+            }
+        }
+    }
+
+    fn gathered(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
+        self.0.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, errno: Errno) {
         if matches!(errno, Errno::EPIPE | Errno::ECONNRESET) {
             self.0.ended.store(true, Ordering::Relaxed);
         }
+    }
+
+    fn failed<T>(&self, errno: Errno) -> Poll<io::Result<T>> {
+        self.note(errno);
         Poll::Ready(Err(errno.into()))
     }
 
@@ -130,16 +173,15 @@ impl hyper::rt::Read for Socket {
 
 impl hyper::rt::Write for Socket {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        // MSG_NOSIGNAL: su and sudo keep the default action of SIGPIPE, which would end them.
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        loop {
-            match send(self.0.descriptor.as_raw_fd(), bytes, flags) {
-                Ok(n) => return Poll::Ready(Ok(n)),
-                Err(Errno::EAGAIN) => return self.want(PollFlags::POLLOUT),
-                Err(Errno::EINTR) => {}
-                Err(errno) => return self.failed(errno),
-            }
+        if self.gathered().len() + bytes.len() > GATHERED {
+            self.send_gathered();
         }
+        let mut gathered = self.gathered();
+        if !gathered.is_empty() && gathered.len() + bytes.len() > GATHERED {
+            return self.want(PollFlags::POLLOUT);
+        }
+        gathered.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -17,7 +17,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rusqlite::Connection;
+use rusqlite::{Connection, config::DbConfig};
 
 use super::{Added, Charge, NewFactor, NewSpare, Portfolio, SpareRecord, Store, StoreError, WrappedKey};
 use crate::{
@@ -60,6 +60,7 @@ impl Sqlite {
         files::check_not_lost(&path, &folder.join(crate::seal::KEY_FILE))?;
         files::create(&path)?;
         files::check_file(&path)?;
+        files::prepare_log(&path)?;
         let mut writing = connect(&path)?;
         schema::migrate(&mut writing)?;
         let reading = || {
@@ -81,8 +82,13 @@ impl Sqlite {
         self.writer.run(verb).await
     }
 
+    /// One look, at one state of the store.
     fn read<T>(&self, verb: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        verb(&self.reader.lock().unwrap_or_else(PoisonError::into_inner))
+        let connection = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        worker::control(&connection, "BEGIN")?;
+        let result = verb(&connection);
+        worker::control(&connection, "COMMIT")?;
+        result
     }
 }
 
@@ -90,6 +96,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open(path).map_err(unavailable)?;
     connection.busy_timeout(worker::BUSY).map_err(unavailable)?;
     connection.set_prepared_statement_cache_capacity(64); // all that a login needs, and more
+    // Without it SQLite plans a cached statement anew for each value that is bound to it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(unavailable)?;
     for (pragma, value) in [
         ("journal_mode", "WAL"),
         ("synchronous", "FULL"), // WAL + NORMAL may lose the last commits at power loss, and revive their codes

@@ -24,7 +24,7 @@ const BATCH: usize = 256;
 const IDLE: Duration = Duration::from_millis(500);
 /// Commits (of some five pages) after which that is worth it when idle, and is done even while somebody waits.
 const CHECKPOINT_IDLE: u32 = 50;
-const CHECKPOINT_BUSY: u32 = 1000;
+const CHECKPOINT_BUSY: u32 = 150;
 
 /// A verb in the queue.
 trait Job: Send {
@@ -151,7 +151,7 @@ fn in_savepoint<T>(
 }
 
 /// A statement that begins or ends something; prepared once, not at every login.
-fn control(connection: &Connection, statement: &str) -> Result<(), StoreError> {
+pub(super) fn control(connection: &Connection, statement: &str) -> Result<(), StoreError> {
     connection
         .prepare_cached(statement)
         .and_then(|mut statement| statement.execute([]))
