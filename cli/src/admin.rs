@@ -26,13 +26,13 @@ use crate::{
 /// Longest secret file.
 const SECRET_FILE: u64 = 4096;
 
-async fn client(runtime_dir: &Path) -> Result<AdminClient<Channel>, Failure> {
+pub async fn client(runtime_dir: &Path) -> Result<AdminClient<Channel>, Failure> {
     let channel = connect::channel(&runtime_dir.join(ADMIN_SOCKET)).await?;
     Ok(AdminClient::new(channel).max_decoding_message_size(limit::MESSAGE))
 }
 
 /// A request that says who stands behind root: a claim, for the trail.
-fn request<T>(message: T) -> Request<T> {
+pub fn request<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     let login = fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
     let login = login.trim().parse::<u32>().ok().filter(|uid| *uid != u32::MAX);

@@ -49,6 +49,13 @@ pub enum Command {
         #[command(flatten)]
         whose: Whose,
     },
+    /// Choose the method that you are offered first
+    Prefer {
+        /// totp, or `default` for the order of the policy
+        method: String,
+        #[command(flatten)]
+        whose: Whose,
+    },
     /// Administer accounts (root)
     #[command(subcommand)]
     User(User),
@@ -60,6 +67,12 @@ pub enum Command {
     /// Ask how the daemon is (root)
     #[command(subcommand)]
     Daemon(DaemonCommand),
+    /// Look after the store (root)
+    #[command(subcommand)]
+    Db(Db),
+    /// Look after the keys that seal the store (root)
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Tell the daemon about the clock (root)
     #[command(subcommand)]
     Clock(ClockCommand),
@@ -180,6 +193,23 @@ pub enum Policy {
 pub enum DaemonCommand {
     /// Version, configuration, accounts, clock
     Status,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Db {
+    /// Look at every page, reference and sealed secret; changes nothing
+    Check,
+    /// Write the store, as it is now, to a new file; logins go on meanwhile
+    Backup {
+        /// The file, which must not exist yet; `-` for standard output
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Seal everything with new keys; logins go on meanwhile
+    Rotate,
 }
 
 #[derive(Debug, Subcommand)]

@@ -46,6 +46,8 @@ impl Failure {
 const ANSWER: Duration = Duration::from_secs(10);
 /// An answer that may have to wait for a password to be confirmed.
 const SLOW_ANSWER: Duration = Duration::from_secs(40);
+/// An answer that takes as long as the store is large.
+const LONG_ANSWER: Duration = Duration::from_secs(600);
 
 /// Waits for an answer, but not for ever.
 pub async fn answered<T>(answer: impl Future<Output = Result<T, tonic::Status>>) -> Result<T, Failure> {
@@ -57,6 +59,13 @@ pub async fn answered_slowly<T>(
     answer: impl Future<Output = Result<T, tonic::Status>>,
 ) -> Result<T, Failure> {
     within(SLOW_ANSWER, answer).await
+}
+
+/// The same, where the whole store is read.
+pub async fn answered_at_length<T>(
+    answer: impl Future<Output = Result<T, tonic::Status>>,
+) -> Result<T, Failure> {
+    within(LONG_ANSWER, answer).await
 }
 
 async fn within<T>(

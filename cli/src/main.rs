@@ -8,6 +8,7 @@ mod output;
 mod own;
 mod qr;
 mod terminal;
+mod upkeep;
 mod when;
 
 use std::{
@@ -15,7 +16,7 @@ use std::{
     process::ExitCode,
 };
 
-use args::{Arguments, ClockCommand, Command, DaemonCommand, Enroll};
+use args::{Arguments, ClockCommand, Command, DaemonCommand, Db, Enroll, KeyCommand};
 use clap::{CommandFactory, Parser};
 use failure::Failure;
 
@@ -50,10 +51,14 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Status(whose)) => own::status(runtime_dir, whose, *json).await,
         Some(Command::Verify(whose)) => own::verify(runtime_dir, whose, *json).await,
         Some(Command::Enroll(Enroll::Totp(options))) => own::enroll_totp(runtime_dir, options, *json).await,
+        Some(Command::Prefer { method, whose }) => own::prefer(runtime_dir, whose, method, *json).await,
         Some(Command::User(command)) => admin::user(runtime_dir, command, *json).await,
         Some(Command::Policy(command)) => admin::policy(runtime_dir, command, *json).await,
         Some(Command::Daemon(DaemonCommand::Status)) => admin::daemon(runtime_dir, *json).await,
         Some(Command::Clock(ClockCommand::Accept)) => admin::accept_clock(runtime_dir, *json).await,
+        Some(Command::Db(Db::Check)) => upkeep::check(runtime_dir, *json).await,
+        Some(Command::Db(Db::Backup { file })) => upkeep::backup(runtime_dir, file, *json).await,
+        Some(Command::Key(KeyCommand::Rotate)) => upkeep::rotate(runtime_dir, *json).await,
         Some(Command::Recovery(whose)) => own::recovery(runtime_dir, whose, *json).await,
         Some(Command::Remove { factor, whose }) => own::remove(runtime_dir, whose, factor, *json).await,
         Some(Command::Completions { shell }) => {

@@ -67,6 +67,7 @@ pub struct AccountJson<'a> {
     stopped: bool,
     factors: Vec<FactorJson<'a>>,
     contacts: Vec<ContactJson<'a>>,
+    preferred: Option<&'a str>,
     recovery_codes_left: u32,
     failures_since_success: u32,
     because: Vec<BecauseJson<'a>>,
@@ -137,6 +138,7 @@ impl<'a> From<&'a v1::Account> for AccountJson<'a> {
             stopped: account.stopped,
             factors: factors.collect(),
             contacts: contacts.collect(),
+            preferred: Some(account.preferred.as_str()).filter(|method| !method.is_empty()),
             recovery_codes_left: account.recovery_codes_left,
             failures_since_success: account.failures_since_success,
             because: account.because.iter().map(BecauseJson::from).collect(),
@@ -157,6 +159,9 @@ pub fn account(account: &v1::Account) -> Result<(), Failure> {
             factor.last_used.map_or_else(|| "never used".to_owned(), |at| format!("last used {}", time(at)));
         let state = if factor.active { "" } else { ", waits for its first code (twinlock verify)" };
         line(format!("  {}  {}  \"{}\"  {used}{state}", factor.id, factor.kind, clean(&factor.label)))?;
+    }
+    if !account.preferred.is_empty() {
+        line(format!("Offered first:  {}", clean(&account.preferred)))?;
     }
     if let Some(until) = account.throttled_until {
         line(format!("Throttled:      until {}", time(until)))?;

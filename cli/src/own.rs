@@ -8,9 +8,9 @@ use tonic::transport::Channel;
 use twinlock_proto::{
     USER_SOCKET, connect, limit,
     v1::{
-        Answer, EnrollBegin, EnrollReply, Offer, Question, RecoveryCodes, Refusal, RemoveRequest,
-        StatusRequest, VerifyRequest, VerifyResult, enroll_reply, enroll_step, question::Subject,
-        refusal::Reason, self_service_client::SelfServiceClient, verify_result::Outcome,
+        Answer, EnrollBegin, EnrollReply, Offer, PreferRequest, Question, RecoveryCodes, Refusal,
+        RemoveRequest, StatusRequest, VerifyRequest, VerifyResult, enroll_reply, enroll_step,
+        question::Subject, refusal::Reason, self_service_client::SelfServiceClient, verify_result::Outcome,
     },
 };
 
@@ -88,6 +88,23 @@ pub async fn remove(runtime_dir: &Path, whose: &Whose, factor: &str, json: bool)
         return output::json(&serde_json::json!({ "removed": factor }));
     }
     line(format!("Factor {} is removed.", clean(factor)))
+}
+
+/// The word that takes a preference back.
+const DEFAULT: &str = "default";
+
+pub async fn prefer(runtime_dir: &Path, whose: &Whose, method: &str, json: bool) -> Result<(), Failure> {
+    check_whose(whose)?;
+    let method = if method == DEFAULT { "" } else { method };
+    let request = PreferRequest { method: method.to_owned() };
+    let account = answered(client(runtime_dir).await?.prefer(request)).await?.into_inner();
+    if json {
+        return output::json(&output::AccountJson::from(&account));
+    }
+    match account.preferred.as_str() {
+        "" => line("You are offered your methods in the order of the policy."),
+        preferred => line(format!("You are offered {} first.", clean(preferred))),
+    }
 }
 
 async fn ask_for_code() -> Result<VerifyRequest, Failure> {

@@ -58,10 +58,6 @@ impl fmt::Display for Failure {
             Self::Io(what, error) => write!(f, "{what}: {error}"),
             Self::Store(error) => error.fmt(f),
             Self::Key(error) => error.fmt(f),
-            Self::Seal(SealError::Refused) => f.write_str(
-                "the sealing key does not open the store: it is not the key that this store was sealed with; bring \
-                 that one back",
-            ),
             Self::Seal(error) => error.fmt(f),
             Self::Serve(what) => f.write_str(what),
         }
@@ -170,6 +166,8 @@ async fn compose(options: &Options, config: Config, origin: &Origin) -> Result<P
         store: Arc::new(store),
         directory: Arc::new(accounts::System::new()),
         sealer,
+        key_source: source,
+        rotating: tokio::sync::Mutex::default(),
         clock: Arc::new(clock),
         clock_guard,
         random: Arc::new(random),
@@ -192,11 +190,10 @@ pub async fn unseal(
     random: &dyn Random,
 ) -> Result<Sealer, Failure> {
     let mut ring = store.keyring().await?;
-    let key = source.load(!ring.is_empty(), random).map_err(Failure::Key)?;
+    let key = source.current(&ring, random).map_err(Failure::Key)?;
     if ring.is_empty() {
-        let first = Sealer::first_key(&key, random).map_err(Failure::Seal)?;
-        store.add_key(first.clone(), clock.now()).await?;
-        ring.push(first);
+        ring.push(Sealer::first_key(&key, random).map_err(Failure::Seal)?);
+        store.set_keyring(ring.clone(), clock.now()).await?;
     }
     Sealer::unwrap(&key, &ring).map_err(Failure::Seal)
 }

@@ -109,6 +109,8 @@ async fn world() -> World {
         store: Arc::new(store),
         directory: Arc::new(Names),
         sealer,
+        key_source: KeySource::new(None, &state),
+        rotating: tokio::sync::Mutex::default(),
         clock: Arc::new(clock),
         random: Arc::new(SystemRandom),
         config: Config::default(),

@@ -18,6 +18,8 @@ pub enum Event {
     Recovery,
     /// A user removed a factor.
     Remove,
+    /// A user chose the method that is offered first.
+    Prefer,
     /// An administrator handed out a bypass code; the reason is the administrator's.
     Bypass,
     /// An administrator provisioned a factor.
@@ -30,6 +32,12 @@ pub enum Event {
     UidChanged,
     /// The clock was not believed any more, or again; or an administrator accepted it.
     Clock,
+    /// An administrator had the store checked.
+    StoreCheck,
+    /// An administrator took a backup.
+    Backup,
+    /// An administrator changed the keys that seal the store.
+    KeyRotate,
     /// The daemon started with the configuration named in the reason.
     Start,
     /// The daemon stopped.
@@ -38,19 +46,23 @@ pub enum Event {
 
 impl Event {
     /// Every event, for filters and documentation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::Login,
         Self::Verify,
         Self::Password,
         Self::Enroll,
         Self::Recovery,
         Self::Remove,
+        Self::Prefer,
         Self::Bypass,
         Self::Provision,
         Self::Reset,
         Self::Unlock,
         Self::UidChanged,
         Self::Clock,
+        Self::StoreCheck,
+        Self::Backup,
+        Self::KeyRotate,
         Self::Start,
         Self::Stop,
     ];
@@ -65,12 +77,16 @@ impl Event {
             Self::Enroll => "enroll",
             Self::Recovery => "recovery",
             Self::Remove => "remove",
+            Self::Prefer => "prefer",
             Self::Bypass => "bypass",
             Self::Provision => "provision",
             Self::Reset => "reset",
             Self::Unlock => "unlock",
             Self::UidChanged => "uid-changed",
             Self::Clock => "clock",
+            Self::StoreCheck => "store-check",
+            Self::Backup => "backup",
+            Self::KeyRotate => "key-rotate",
             Self::Start => "start",
             Self::Stop => "stop",
         }

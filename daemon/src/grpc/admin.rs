@@ -7,9 +7,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use twinlock_proto::v1::{
-    self, AcceptClockRequest, AccountRequest, AuditEntry, AuditRequest, Bypass, BypassRequest, DaemonState,
-    ExplainRequest, Explanation, ListAccountsRequest, ProvisionRequest, Provisioned, ResetResult,
-    ShowDaemonRequest, UnlockResult, admin_server, explanation,
+    self, AcceptClockRequest, AccountRequest, AuditEntry, AuditRequest, BackupStoreRequest, Bypass,
+    BypassRequest, CheckStoreRequest, Chunk, DaemonState, ExplainRequest, Explanation, ListAccountsRequest,
+    ProvisionRequest, Provisioned, ResetResult, RotateKeyRequest, Rotation, ShowDaemonRequest, StoreReport,
+    UnlockResult, admin_server, explanation,
 };
 
 use super::{
@@ -53,6 +54,7 @@ impl Service {
 impl admin_server::Admin for Service {
     type ListAccountsStream = ReceiverStream<Result<v1::Account, Status>>;
     type ReadAuditStream = ReceiverStream<Result<AuditEntry, Status>>;
+    type BackupStoreStream = ReceiverStream<Result<Chunk, Status>>;
 
     async fn list_accounts(
         &self,
@@ -160,6 +162,35 @@ impl admin_server::Admin for Service {
             }
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn check_store(
+        &self,
+        request: Request<CheckStoreRequest>,
+    ) -> Result<Response<StoreReport>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.check_store(&administrator).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn backup_store(
+        &self,
+        request: Request<BackupStoreRequest>,
+    ) -> Result<Response<Self::BackupStoreStream>, Status> {
+        let administrator = access::administrator(&request)?;
+        let (sender, receiver) = mpsc::channel(4);
+        let ports = Arc::clone(&self.ports);
+        tokio::spawn(async move { ports.send_backup(&administrator, &sender).await });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn rotate_key(&self, request: Request<RotateKeyRequest>) -> Result<Response<Rotation>, Status> {
+        let administrator = access::administrator(&request)?;
+        let ports = Arc::clone(&self.ports);
+        // In a task of its own: who goes away does not leave it half done.
+        let rotation = tokio::spawn(async move { ports.rotate_key(&administrator).await });
+        let answer = rotation.await.map_err(|error| Status::internal(error.to_string()))?;
+        answer.map(Response::new).map_err(|error| undecided(&error))
     }
 }
 

@@ -69,6 +69,7 @@ impl Ports {
             recovery_codes_left: portfolio.map_or(0, |portfolio| portfolio.recovery_left),
             failures_since_success: portfolio.map_or(0, |portfolio| portfolio.failures),
             because: because(decision.because),
+            preferred: portfolio.and_then(|portfolio| portfolio.preferred.clone()).unwrap_or_default(),
         })
     }
 }

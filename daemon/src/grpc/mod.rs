@@ -10,6 +10,7 @@ mod self_service;
 mod spares;
 mod status;
 mod time;
+mod upkeep;
 
 use std::sync::Arc;
 
@@ -24,7 +25,12 @@ use twinlock_proto::{
 pub use time::ClockGuard;
 
 use crate::{
-    access::Entrance, accounts::Directory, clock::Clock, config::Config, random::Random, seal::Sealer,
+    access::Entrance,
+    accounts::Directory,
+    clock::Clock,
+    config::Config,
+    random::Random,
+    seal::{KeySource, Sealer},
     store::Store,
 };
 
@@ -39,6 +45,10 @@ pub struct Ports {
     pub directory: Arc<dyn Directory>,
     /// Secrets at rest.
     pub sealer: Sealer,
+    /// Where the sealing key is from.
+    pub key_source: KeySource,
+    /// Held by whoever changes the keys.
+    pub rotating: tokio::sync::Mutex<()>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.

@@ -6,8 +6,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use twinlock_proto::v1::{
-    self, EnrollReply, EnrollStep, RecoveryResult, RemoveRequest, StatusRequest, VerifyRequest, VerifyResult,
-    self_service_server::SelfService, verify_result,
+    self, EnrollReply, EnrollStep, PreferRequest, RecoveryResult, RemoveRequest, StatusRequest,
+    VerifyRequest, VerifyResult, self_service_server::SelfService, verify_result,
 };
 
 use super::{
@@ -24,7 +24,7 @@ use crate::{
         throttle::Standing,
     },
     factor::code::Typed,
-    names::UserName,
+    names::{UserName, printable},
     store::{FactorRecord, Portfolio},
 };
 
@@ -79,6 +79,12 @@ impl SelfService for Service {
         answer.map(Response::new).map_err(|error| undecided(&error))
     }
 
+    async fn prefer(&self, request: Request<PreferRequest>) -> Result<Response<v1::Account>, Status> {
+        let owner = access::owner(&request)?;
+        let answer = self.ports.prefer(&owner, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
     async fn verify(&self, request: Request<VerifyRequest>) -> Result<Response<VerifyResult>, Status> {
         let owner = access::owner(&request)?;
         let answer = self.ports.verify(&owner, &request.get_ref().code).await;
@@ -129,6 +135,44 @@ impl Ports {
             self.store.remove_factor(portfolio.account, factor.id.clone(), record).await?;
         }
         Ok(verified)
+    }
+}
+
+/// The methods of the product, as they are named everywhere.
+const METHODS: [&str; 5] = ["totp", "hotp", "sms", "call", "email"];
+
+impl Ports {
+    async fn prefer(&self, owner: &Owner, request: &PreferRequest) -> Result<v1::Account, Undecided> {
+        let Own { account, portfolio } = self.own(owner).await?;
+        let method = Some(request.method.as_str()).filter(|method| !method.is_empty());
+        if let Some(method) = method
+            && !METHODS.contains(&method)
+        {
+            return Err(Undecided::Usage(format!(
+                "there is no method \"{}\"; there are {}",
+                printable(method, 32),
+                METHODS.join(", ")
+            )));
+        }
+        // Contacts and hard tokens will be looked for here too.
+        let has =
+            |method: &str| method == "totp" && portfolio.as_ref().is_some_and(|p| !p.factors.is_empty());
+        let (Some(portfolio), true) = (&portfolio, method.is_none_or(has)) else {
+            return Err(Undecided::Conflict(
+                "you have nothing of that kind; see twinlock status for what you have".to_owned(),
+            ));
+        };
+        let record = audit::Record {
+            time: self.clock.now(),
+            event: audit::Event::Prefer,
+            subject: own_subject(owner, &account),
+            method: METHODS.into_iter().find(|known| Some(*known) == method).unwrap_or_default(),
+            outcome: audit::Outcome::Granted,
+            reason: String::new(),
+        };
+        self.store.prefer(portfolio.account, method.map(str::to_owned), record).await?;
+        let own = self.own(owner).await?;
+        self.describe(&own.account, own.portfolio.as_ref()).await
     }
 }
 

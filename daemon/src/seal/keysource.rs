@@ -10,16 +10,20 @@ use std::{
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::KEY;
+use super::{KEY, Sealer};
 use crate::{
     random::{NoRandomness, Random},
     secret::Secret,
+    store::WrappedKey,
 };
 
 /// Name of the credential (`LoadCredentialEncrypted=twinlock.key`).
 const CREDENTIAL: &str = "twinlock.key";
 /// Name of the file in the state folder.
 pub const KEY_FILE: &str = "key";
+
+/// Name of the file with the key that replaces it, from before the store is sealed with that one until it is done.
+const NEXT: &str = "key.next";
 
 /// Why there is no sealing key.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub enum KeySourceError {
     Length(PathBuf),
     /// The store was sealed with a key that is gone.
     Lost(PathBuf),
+    /// The store was sealed with another key.
+    Foreign,
     /// There were no random bytes for a new one.
     NoRandomness(NoRandomness),
 }
@@ -49,6 +55,10 @@ impl fmt::Display for KeySourceError {
                 "the store was sealed with a key, but there is neither a credential {CREDENTIAL} nor {}: bring that \
                  key back from where it was kept; without it every user has to enroll again (move the store away)",
                 path.display()
+            ),
+            Self::Foreign => f.write_str(
+                "the sealing key does not open the store: it is not the key that this store was sealed with; bring \
+                 that one back",
             ),
             Self::NoRandomness(error) => error.fmt(f),
         }
@@ -71,19 +81,35 @@ impl KeySource {
         Self { credentials: credentials.map(Path::to_owned), state: state.to_owned() }
     }
 
-    /// The key; made now if there is none and nothing was sealed yet.
+    /// The key that opens this keyring; made now if there is none and nothing was sealed yet. A change of keys that the
+    /// daemon did not live to finish is finished, or undone.
     ///
     /// # Errors
     ///
     /// See [`KeySourceError`].
-    pub fn load(
+    pub fn current(
         &self,
-        sealed_before: bool,
+        ring: &[WrappedKey],
         random: &dyn Random,
     ) -> Result<Secret<[u8; KEY]>, KeySourceError> {
-        if let Some(path) = self.credentials.as_ref().map(|folder| folder.join(CREDENTIAL))
-            && path.exists()
-        {
+        let key = self.load(!ring.is_empty(), random)?;
+        let next = self.state.join(NEXT);
+        if Sealer::unwrap(&key, ring).is_ok() {
+            let _ = fs::remove_file(next); // it ended before its commit
+            return Ok(key);
+        }
+        if next.exists() {
+            let key = read(&next)?;
+            if Sealer::unwrap(&key, ring).is_ok() {
+                self.adopt_next()?; // it ended behind its commit
+                return Ok(key);
+            }
+        }
+        Err(KeySourceError::Foreign)
+    }
+
+    fn load(&self, sealed_before: bool, random: &dyn Random) -> Result<Secret<[u8; KEY]>, KeySourceError> {
+        if let Some(path) = self.credential() {
             return read(&path); // systemd gives its modes
         }
         let path = self.state.join(KEY_FILE);
@@ -96,6 +122,33 @@ impl KeySource {
             Err(_) if sealed_before => Err(KeySourceError::Lost(path)),
             Err(_) => make(&path, random),
         }
+    }
+}
+
+impl KeySource {
+    /// Makes the key that will replace the file; `None` when the key is a credential, which is not ours to change.
+    ///
+    /// # Errors
+    ///
+    /// See [`KeySourceError`].
+    pub fn make_next(&self, random: &dyn Random) -> Result<Option<Secret<[u8; KEY]>>, KeySourceError> {
+        if self.credential().is_some() {
+            return Ok(None);
+        }
+        make(&self.state.join(NEXT), random).map(Some)
+    }
+
+    /// The store is sealed with the next key: it takes the place of the file.
+    ///
+    /// # Errors
+    ///
+    /// See [`KeySourceError`].
+    pub fn adopt_next(&self) -> Result<(), KeySourceError> {
+        put(&self.state.join(NEXT), &self.state.join(KEY_FILE))
+    }
+
+    fn credential(&self) -> Option<PathBuf> {
+        self.credentials.as_ref().map(|folder| folder.join(CREDENTIAL)).filter(|path| path.exists())
     }
 }
 
@@ -115,15 +168,21 @@ fn make(path: &Path, random: &dyn Random) -> Result<Secret<[u8; KEY]>, KeySource
     let failed = |error| KeySourceError::Io(path.to_owned(), error);
     let mut key = Zeroizing::new([0; KEY]);
     random.fill(&mut *key).map_err(KeySourceError::NoRandomness)?;
-    let draft = path.with_extension("new");
+    let draft = path.with_extension("draft");
     let _ = fs::remove_file(&draft);
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(failed)?;
     file.write_all(&*key).and_then(|()| file.sync_all()).map_err(failed)?;
-    fs::rename(&draft, path).map_err(failed)?;
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    put(&draft, path)?;
     Ok(Secret::new(*key))
+}
+
+/// Moves a file to its place, durably.
+fn put(draft: &Path, path: &Path) -> Result<(), KeySourceError> {
+    let failed = |error| KeySourceError::Io(path.to_owned(), error);
+    fs::rename(draft, path).map_err(failed)?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
 #[cfg(test)]
@@ -148,6 +207,36 @@ mod tests {
         let error = KeySource::new(None, folder.path()).load(true, &SystemRandom).err().unwrap();
         assert!(matches!(error, KeySourceError::Lost(_)), "{error}");
         assert!(!folder.path().join("key").exists());
+    }
+
+    /// A keyring under `key`.
+    fn ring(key: &Secret<[u8; KEY]>) -> [WrappedKey; 1] {
+        [Sealer::first_key(key, &SystemRandom).unwrap()]
+    }
+
+    #[test]
+    fn a_change_of_keys_that_was_cut_off_is_finished_or_undone() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = KeySource::new(None, folder.path());
+        let first = source.current(&[], &SystemRandom).unwrap();
+        let next = source.make_next(&SystemRandom).unwrap().unwrap();
+        // Before the commit: the store is still under the first.
+        assert_eq!(source.current(&ring(&first), &SystemRandom).unwrap().expose(), first.expose());
+        assert!(!folder.path().join(NEXT).exists());
+        // Behind it: the store is under the next.
+        let next = source.make_next(&SystemRandom).unwrap().unwrap_or(next);
+        assert_eq!(source.current(&ring(&next), &SystemRandom).unwrap().expose(), next.expose());
+        assert_eq!(source.current(&ring(&next), &SystemRandom).unwrap().expose(), next.expose());
+        assert!(!folder.path().join(NEXT).exists());
+        assert!(matches!(source.current(&ring(&first), &SystemRandom), Err(KeySourceError::Foreign)));
+    }
+
+    #[test]
+    fn a_credential_is_not_ours_to_change() {
+        let (state, credentials) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(credentials.path().join("twinlock.key"), [9; KEY]).unwrap();
+        let source = KeySource::new(Some(credentials.path()), state.path());
+        assert!(source.make_next(&SystemRandom).unwrap().is_none());
     }
 
     #[test]

@@ -4,7 +4,11 @@
 
 mod keysource;
 
-use std::fmt;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{PoisonError, RwLock},
+};
 
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,
@@ -82,9 +86,9 @@ impl Binding<'_> {
     }
 }
 
-/// The data keys, unwrapped.
+/// The data keys, unwrapped. Those that were retired stay until the daemon ends: a login may have read what they seal.
 pub struct Sealer {
-    keys: Vec<(u32, XChaCha20Poly1305)>,
+    keys: RwLock<BTreeMap<u32, XChaCha20Poly1305>>,
 }
 
 impl Sealer {
@@ -94,13 +98,26 @@ impl Sealer {
     ///
     /// When the sealing key is not the one that wrapped it.
     pub fn unwrap(sealing_key: &Secret<[u8; KEY]>, ring: &[WrappedKey]) -> Result<Self, SealError> {
+        let sealer = Self { keys: RwLock::default() };
+        sealer.learn(sealing_key, ring)?;
+        Ok(sealer)
+    }
+
+    /// Takes the keys of this ring too; from now on the newest of all seals.
+    ///
+    /// # Errors
+    ///
+    /// When the sealing key is not the one that wrapped it.
+    pub fn learn(&self, sealing_key: &Secret<[u8; KEY]>, ring: &[WrappedKey]) -> Result<(), SealError> {
         let wrapping = XChaCha20Poly1305::new(sealing_key.expose().into());
         let keys = ring.iter().map(|entry| {
-            let data_key = Zeroizing::new(open(&wrapping, &entry.wrapped, &ring_label(entry.version))?);
+            let data_key = unwrap_key(&wrapping, entry)?;
             let cipher = XChaCha20Poly1305::new_from_slice(&data_key).map_err(|_| SealError::Refused)?;
             Ok((entry.version, cipher))
         });
-        Ok(Self { keys: keys.collect::<Result<_, SealError>>()? })
+        let keys = keys.collect::<Result<Vec<_>, SealError>>()?;
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).extend(keys);
+        Ok(())
     }
 
     /// Makes the first data key, wrapped for the keyring.
@@ -109,10 +126,28 @@ impl Sealer {
     ///
     /// When there is no randomness.
     pub fn first_key(sealing_key: &Secret<[u8; KEY]>, random: &dyn Random) -> Result<WrappedKey, SealError> {
-        let version = 1;
-        let data_key = Zeroizing::new(random::bytes(random, KEY)?);
-        let wrapping = XChaCha20Poly1305::new(sealing_key.expose().into());
-        Ok(WrappedKey { version, wrapped: seal(&wrapping, &data_key, &ring_label(version), random)? })
+        new_key(&XChaCha20Poly1305::new(sealing_key.expose().into()), 1, random)
+    }
+
+    /// The keyring with one more data key, all of it wrapped by `next`.
+    ///
+    /// # Errors
+    ///
+    /// When `current` is not the key that wrapped it, or there is no randomness.
+    pub fn next_ring(
+        current: &Secret<[u8; KEY]>,
+        next: &Secret<[u8; KEY]>,
+        ring: &[WrappedKey],
+        random: &dyn Random,
+    ) -> Result<Vec<WrappedKey>, SealError> {
+        let [current, next] = [current, next].map(|key| XChaCha20Poly1305::new(key.expose().into()));
+        let newest = ring.iter().map(|entry| entry.version).max().unwrap_or(0);
+        let rewrapped = ring.iter().map(|entry| {
+            let data_key = unwrap_key(&current, entry)?;
+            let wrapped = seal(&next, &data_key, &ring_label(entry.version), random)?;
+            Ok(WrappedKey { version: entry.version, wrapped })
+        });
+        rewrapped.chain([new_key(&next, newest + 1, random)]).collect()
     }
 
     /// Seals a secret with the newest data key.
@@ -126,7 +161,8 @@ impl Sealer {
         binding: Binding<'_>,
         random: &dyn Random,
     ) -> Result<Sealed, SealError> {
-        let (key_version, cipher) = self.keys.last().ok_or(SealError::UnknownKey(0))?;
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let (key_version, cipher) = keys.last_key_value().ok_or(SealError::UnknownKey(0))?;
         let bytes = seal(cipher, secret.expose(), &binding.associated(*key_version), random)?;
         Ok(Sealed { key_version: *key_version, bytes })
     }
@@ -138,13 +174,19 @@ impl Sealer {
     /// See [`SealError`].
     pub fn open(&self, sealed: &Sealed, binding: Binding<'_>) -> Result<Secret<Vec<u8>>, SealError> {
         let Sealed { key_version, bytes } = sealed;
-        let (_, cipher) = self
-            .keys
-            .iter()
-            .find(|(version, _)| version == key_version)
-            .ok_or(SealError::UnknownKey(*key_version))?;
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let cipher = keys.get(key_version).ok_or(SealError::UnknownKey(*key_version))?;
         open(cipher, bytes, &binding.associated(*key_version)).map(Secret::new)
     }
+}
+
+fn new_key(wrapping: &XChaCha20Poly1305, version: u32, random: &dyn Random) -> Result<WrappedKey, SealError> {
+    let data_key = Zeroizing::new(random::bytes(random, KEY)?);
+    Ok(WrappedKey { version, wrapped: seal(wrapping, &data_key, &ring_label(version), random)? })
+}
+
+fn unwrap_key(wrapping: &XChaCha20Poly1305, entry: &WrappedKey) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    open(wrapping, &entry.wrapped, &ring_label(entry.version)).map(Zeroizing::new)
 }
 
 fn ring_label(version: u32) -> Vec<u8> {
@@ -216,6 +258,24 @@ mod tests {
             sealer.open(&Sealed { key_version: 2, ..sealed }, at).err(),
             Some(SealError::UnknownKey(2))
         );
+    }
+
+    #[test]
+    fn behind_a_rotation_the_new_key_seals_and_both_open() {
+        let (alice, one) = (UserName::parse("alice").unwrap(), FactorId("one".into()));
+        let at = Binding { user: &alice, uid: 1000, factor: &one, kind: "totp" };
+        let [old_key, new_key] = [7, 8].map(|byte| Secret::new([byte; KEY]));
+        let ring = [Sealer::first_key(&old_key, &SystemRandom).unwrap()];
+        let sealer = Sealer::unwrap(&old_key, &ring).unwrap();
+        let old = sealer.seal(&Secret::new(b"key".to_vec()), at, &SystemRandom).unwrap();
+        let next = Sealer::next_ring(&old_key, &new_key, &ring, &SystemRandom).unwrap();
+        sealer.learn(&new_key, &next).unwrap();
+        let new = sealer.seal(&Secret::new(b"key".to_vec()), at, &SystemRandom).unwrap();
+        assert_eq!((old.key_version, new.key_version), (1, 2));
+        for sealed in [&old, &new] {
+            assert_eq!(sealer.open(sealed, at).unwrap().expose(), b"key");
+        }
+        assert_eq!(Sealer::unwrap(&old_key, &next).err(), Some(SealError::Refused));
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn private() -> tempfile::TempDir {
 async fn world() -> World {
     let folder = private();
     let store = Sqlite::open(folder.path()).unwrap();
-    store.add_key(WrappedKey { version: 1, wrapped: vec![1] }, NOW).await.unwrap();
+    store.set_keyring(vec![WrappedKey { version: 1, wrapped: vec![1] }], NOW).await.unwrap();
     World { store: Arc::new(store), folder }
 }
 
@@ -310,6 +310,62 @@ async fn a_password_try_is_charged_before_it_is_made() {
     assert!(matches!(standing, Standing::Until(_)), "{standing:?}");
     world.store.forgive(taken[1]).await.unwrap();
     assert_eq!(world.store.standing(vec![budget], NOW).await.unwrap(), Standing::Open);
+}
+
+#[tokio::test]
+async fn keys_change_under_what_is_still_as_it_was_read() {
+    let World { store, .. } = world().await;
+    let alice = enroll(&*store, "alice").await;
+    let ring = [(1, 2), (2, 3)].map(|(version, byte)| WrappedKey { version, wrapped: vec![byte] });
+    store.set_keyring(ring.to_vec(), NOW).await.unwrap();
+    assert_eq!(store.keyring().await.unwrap(), ring);
+    let (id, old) = (alice.factors[0].id.clone(), alice.factors[0].sealed.clone());
+    let new = Sealed { key_version: 2, bytes: vec![9] };
+    let reseal = || store.reseal(vec![Resealed { factor: id.clone(), old: old.clone(), new: new.clone() }]);
+    // A key that something is sealed with is not forgotten.
+    store.retire_keys(2, record(Event::KeyRotate, "")).await.unwrap();
+    assert_eq!(store.keyring().await.unwrap().len(), 2);
+    assert_eq!((reseal().await.unwrap(), reseal().await.unwrap()), (1, 0));
+    store.retire_keys(2, record(Event::KeyRotate, "")).await.unwrap();
+    assert_eq!(store.keyring().await.unwrap(), ring[1..]);
+    // The rest of the factor is as it was.
+    let changed = store.portfolio(&UserName::parse("alice").unwrap()).await.unwrap().unwrap();
+    assert_eq!(changed.factors, [FactorRecord { sealed: new, ..alice.factors[0].clone() }]);
+}
+
+#[tokio::test]
+async fn a_backup_is_the_store_at_one_moment_and_has_no_name() {
+    use std::io::Read;
+    let World { store, folder } = world().await;
+    enroll(&*store, "alice").await;
+    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+    let mut backup = store.backup().await.unwrap();
+    enroll(&*store, "bob").await;
+    let other = private();
+    let mut bytes = Vec::new();
+    backup.read_to_end(&mut bytes).unwrap();
+    std::fs::write(other.path().join(super::sqlite::FILE), bytes).unwrap();
+    std::fs::set_permissions(
+        other.path().join(super::sqlite::FILE),
+        std::os::unix::fs::PermissionsExt::from_mode(0o600),
+    )
+    .unwrap();
+    let restored = Sqlite::open(other.path()).unwrap();
+    let names: Vec<_> = restored.portfolios().await.unwrap().into_iter().map(|p| p.name).collect();
+    assert_eq!(names, ["alice"]);
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("backup")), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_preference_is_kept_and_forgotten() {
+    let World { store, .. } = world().await;
+    let alice = enroll(&*store, "alice").await;
+    let name = UserName::parse("alice").unwrap();
+    for method in [Some("totp".to_owned()), None] {
+        store.prefer(alice.account, method.clone(), record(Event::Prefer, "alice")).await.unwrap();
+        assert_eq!(store.portfolio(&name).await.unwrap().unwrap().preferred, method);
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 pub mod sqlite;
 
-use std::fmt;
+use std::{fmt, fs::File};
 
 use async_trait::async_trait;
 
@@ -61,6 +61,8 @@ pub struct Portfolio {
     pub failures: u32,
     /// Recovery codes that are not used.
     pub recovery_left: u32,
+    /// The method that the user wants offered first.
+    pub preferred: Option<String>,
 }
 
 impl Portfolio {
@@ -184,6 +186,17 @@ pub enum Charge {
     Refused(Standing),
 }
 
+/// A factor's key under another data key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resealed {
+    /// Whose.
+    pub factor: FactorId,
+    /// As it was: if it is another by now, it is left alone.
+    pub old: Sealed,
+    /// As it shall be.
+    pub new: Sealed,
+}
+
 /// A data key, wrapped by the sealing key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrappedKey {
@@ -254,6 +267,14 @@ pub trait Store: Ledger<Error = StoreError> {
     /// says how many.
     async fn unlock(&self, user: &UserName, uid: u32, record: audit::Record) -> Result<u32, StoreError>;
 
+    /// Remembers the method that a user wants offered first; `None` forgets it.
+    async fn prefer(
+        &self,
+        account: AccountId,
+        method: Option<String>,
+        record: audit::Record,
+    ) -> Result<(), StoreError>;
+
     /// Adds to the trail.
     async fn append(&self, record: audit::Record) -> Result<(), StoreError>;
 
@@ -269,8 +290,20 @@ pub trait Store: Ledger<Error = StoreError> {
     /// The wrapped data keys, oldest first.
     async fn keyring(&self) -> Result<Vec<WrappedKey>, StoreError>;
 
-    /// Adds a wrapped data key.
-    async fn add_key(&self, key: WrappedKey, now: Timestamp) -> Result<(), StoreError>;
+    /// Puts the wrapped data keys in place of those of the same versions, or adds them: all or none.
+    async fn set_keyring(&self, ring: Vec<WrappedKey>, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Puts keys of factors under another data key; says how many were still as they were read.
+    async fn reseal(&self, factors: Vec<Resealed>) -> Result<u32, StoreError>;
+
+    /// Forgets the data keys before this version that nothing is sealed with.
+    async fn retire_keys(&self, before: u32, record: audit::Record) -> Result<(), StoreError>;
+
+    /// What is wrong with the store, a sentence each.
+    async fn check(&self) -> Result<Vec<String>, StoreError>;
+
+    /// The store as it is at one moment: a file without a name, to be read from its start.
+    async fn backup(&self) -> Result<File, StoreError>;
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Accounts, their factors, and the keys that seal them.
+//! Accounts and their factors.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -9,32 +9,36 @@ use crate::{
     engine::{enrollment::MOST_FACTORS, throttle::Account},
     factor::totp::{Algorithm, Drift, Parameters},
     names::{AccountId, FactorId, UserName},
-    store::{Added, FactorRecord, NewFactor, Portfolio, Proof, Sealed, StoreError, WrappedKey},
+    store::{Added, FactorRecord, NewFactor, Portfolio, Proof, Sealed, StoreError},
 };
 
-type AccountRow = (i64, String, u32);
+type AccountRow = (i64, String, u32, Option<String>);
 
 fn account_row(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
 }
 
 pub(super) fn portfolio(connection: &Connection, user: &UserName) -> Result<Option<Portfolio>, StoreError> {
     let found = connection
-        .prepare_cached("SELECT id, name, uid FROM account WHERE name = ?1")
+        .prepare_cached("SELECT id, name, uid, preferred FROM account WHERE name = ?1")
         .and_then(|mut statement| statement.query_row([user.as_str()], account_row).optional())
         .map_err(unavailable)?;
     found.map(|account| complete(connection, account)).transpose()
 }
 
 pub(super) fn portfolios(connection: &Connection) -> Result<Vec<Portfolio>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT id, name, uid FROM account ORDER BY name").map_err(unavailable)?;
+    let mut statement = connection
+        .prepare_cached("SELECT id, name, uid, preferred FROM account ORDER BY name")
+        .map_err(unavailable)?;
     let accounts: Vec<AccountRow> =
         statement.query_map([], account_row).and_then(Iterator::collect).map_err(unavailable)?;
     accounts.into_iter().map(|account| complete(connection, account)).collect()
 }
 
-fn complete(connection: &Connection, (id, name, uid): AccountRow) -> Result<Portfolio, StoreError> {
+fn complete(
+    connection: &Connection,
+    (id, name, uid, preferred): AccountRow,
+) -> Result<Portfolio, StoreError> {
     let mut statement = connection
         .prepare_cached(
             "SELECT id, label, algorithm, digits, period, sealed, key_version, active, drift, last_offset, created,
@@ -50,7 +54,7 @@ fn complete(connection: &Connection, (id, name, uid): AccountRow) -> Result<Port
     let account = AccountId(id);
     let failures = attempts::uncleared(connection, account)?;
     let recovery_left = spares::recovery_left(connection, account)?;
-    Ok(Portfolio { account, name, uid, factors, failures, recovery_left })
+    Ok(Portfolio { account, name, uid, factors, failures, recovery_left, preferred })
 }
 
 fn factor(row: &Row<'_>) -> Result<FactorRecord, StoreError> {
@@ -215,21 +219,15 @@ pub(super) fn reset(
     Ok(removed)
 }
 
-pub(super) fn keyring(connection: &Connection) -> Result<Vec<WrappedKey>, StoreError> {
-    let mut statement =
-        connection.prepare("SELECT version, wrapped FROM keyring ORDER BY version").map_err(unavailable)?;
-    statement
-        .query_map([], |row| Ok(WrappedKey { version: row.get(0)?, wrapped: row.get(1)? }))
-        .and_then(Iterator::collect)
-        .map_err(unavailable)
-}
-
-pub(super) fn add_key(connection: &Connection, key: &WrappedKey, now: Timestamp) -> Result<(), StoreError> {
+/// See [`crate::store::Store::prefer`].
+pub(super) fn prefer(
+    connection: &Connection,
+    account: AccountId,
+    method: Option<&str>,
+    record: &audit::Record,
+) -> Result<(), StoreError> {
     connection
-        .execute(
-            "INSERT INTO keyring (version, wrapped, created) VALUES (?1, ?2, ?3)",
-            params![key.version, key.wrapped, now.0],
-        )
-        .map(drop)
-        .map_err(unavailable)
+        .execute("UPDATE account SET preferred = ?2 WHERE id = ?1", params![account.0, method])
+        .map_err(unavailable)?;
+    trail::append(connection, record)
 }

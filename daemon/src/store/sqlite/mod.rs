@@ -4,14 +4,17 @@
 mod accounts;
 mod attempts;
 mod files;
+mod keys;
 mod marks;
 mod schema;
 mod spares;
 mod trail;
+mod upkeep;
 mod worker;
 
 use std::{
-    path::Path,
+    fs::File,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -19,7 +22,9 @@ use std::{
 use async_trait::async_trait;
 use rusqlite::{Connection, config::DbConfig};
 
-use super::{Added, Charge, NewFactor, NewSpare, Portfolio, SpareRecord, Store, StoreError, WrappedKey};
+use super::{
+    Added, Charge, NewFactor, NewSpare, Portfolio, Resealed, SpareRecord, Store, StoreError, WrappedKey,
+};
 use crate::{
     audit,
     clock::Timestamp,
@@ -43,6 +48,7 @@ pub struct Sqlite {
     reader: Mutex<Connection>,
     /// Reads the trail, which may take long: logins do not wait behind it.
     archive: Reader,
+    folder: PathBuf,
     /// Held for as long as the store is open: two daemons on one store would each think they decide alone.
     _lock: files::Lock,
 }
@@ -61,6 +67,7 @@ impl Sqlite {
         files::create(&path)?;
         files::check_file(&path)?;
         files::prepare_log(&path)?;
+        upkeep::clean(folder);
         let mut writing = connect(&path)?;
         schema::migrate(&mut writing)?;
         let reading = || {
@@ -72,7 +79,8 @@ impl Sqlite {
         // Somebody else's exclusive lock is an outage, not something to wait for in the thread that serves.
         reader.busy_timeout(Duration::from_millis(20)).map_err(unavailable)?;
         let archive = Reader::start(reading()?)?;
-        Ok(Self { writer: Writer::start(writing)?, reader: Mutex::new(reader), archive, _lock: lock })
+        let writer = Writer::start(writing)?;
+        Ok(Self { writer, reader: Mutex::new(reader), archive, folder: folder.to_owned(), _lock: lock })
     }
 
     async fn write<T: Send + 'static>(
@@ -206,6 +214,15 @@ impl Store for Sqlite {
         self.write(move |connection| attempts::unlock(connection, &user, uid, &record)).await
     }
 
+    async fn prefer(
+        &self,
+        account: AccountId,
+        method: Option<String>,
+        record: audit::Record,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| accounts::prefer(connection, account, method.as_deref(), &record)).await
+    }
+
     async fn append(&self, record: audit::Record) -> Result<(), StoreError> {
         self.write(move |connection| trail::append(connection, &record)).await
     }
@@ -223,10 +240,27 @@ impl Store for Sqlite {
     }
 
     async fn keyring(&self) -> Result<Vec<WrappedKey>, StoreError> {
-        self.read(accounts::keyring)
+        self.read(keys::keyring)
     }
 
-    async fn add_key(&self, key: WrappedKey, now: Timestamp) -> Result<(), StoreError> {
-        self.write(move |connection| accounts::add_key(connection, &key, now)).await
+    async fn set_keyring(&self, ring: Vec<WrappedKey>, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| keys::set_keyring(connection, &ring, now)).await
+    }
+
+    async fn reseal(&self, factors: Vec<Resealed>) -> Result<u32, StoreError> {
+        self.write(move |connection| keys::reseal(connection, &factors)).await
+    }
+
+    async fn retire_keys(&self, before: u32, record: audit::Record) -> Result<(), StoreError> {
+        self.write(move |connection| keys::retire_keys(connection, before, &record)).await
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.archive.run_long(upkeep::check).await
+    }
+
+    async fn backup(&self) -> Result<File, StoreError> {
+        let folder = self.folder.clone();
+        self.archive.run_long(move |_| upkeep::backup(&folder, &folder.join(FILE))).await
     }
 }

@@ -193,12 +193,27 @@ impl Reader {
         &self,
         verb: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        patiently(self.queue(verb)?).await
+    }
+
+    /// Runs one that takes as long as the store is large.
+    pub(super) async fn run_long<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.queue(verb)?.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    fn queue<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
         let (sender, receiver) = oneshot::channel();
         let verb = Box::new(move |connection: &Connection| {
             let _ = sender.send(verb(connection));
         });
         self.queue.send(verb).map_err(|_| StoreError::Stopped)?;
-        patiently(receiver).await
+        Ok(receiver)
     }
 }
 

@@ -1,0 +1,151 @@
+//! What an administrator does for the store itself: check, backup, change of keys.
+
+use std::io::Read;
+
+use tokio::sync::mpsc;
+use tonic::Status;
+use twinlock_proto::v1::{Chunk, Rotation, StoreReport};
+
+use super::{
+    Ports,
+    status::{Undecided, undecided},
+};
+use crate::{
+    access::Administrator,
+    audit::{Event, Outcome, Record},
+    names::UserName,
+    seal::{Binding, KeySourceError, Sealer},
+    store::{FactorRecord, Portfolio, Resealed, StoreError},
+};
+
+/// Bytes in a message, well under the limit of one.
+const CHUNK: usize = 32 * 1024;
+
+impl Ports {
+    /// Everything that is wrong with the store.
+    pub(super) async fn check_store(&self, by: &Administrator) -> Result<StoreReport, Undecided> {
+        let mut problems = self.store.check().await?;
+        let mut report = StoreReport::default();
+        match self.store.portfolios().await {
+            Ok(portfolios) => {
+                for portfolio in &portfolios {
+                    report.accounts += 1;
+                    for factor in &portfolio.factors {
+                        report.factors += 1;
+                        problems.extend(self.unreadable(portfolio, factor));
+                    }
+                }
+            }
+            Err(StoreError::Corrupt(what)) => problems.push(what),
+            Err(error) => return Err(error.into()),
+        }
+        let sound = problems.is_empty();
+        let record = self.record(by, Event::StoreCheck, "", "", if sound { "sound" } else { "damaged" });
+        let outcome = if sound { Outcome::Granted } else { Outcome::Denied };
+        // In a damaged store the trail may be what is damaged: the report counts more.
+        if let Err(error) = self.store.append(Record { outcome, ..record }).await {
+            tracing::error!(%error, "an audit record is lost");
+        }
+        report.problems = problems;
+        Ok(report)
+    }
+
+    /// What is wrong with a factor: that is its sealed key.
+    fn unreadable(&self, portfolio: &Portfolio, factor: &FactorRecord) -> Option<String> {
+        let opened = UserName::parse(&portfolio.name)
+            .map_err(|_| "its user's name is none".to_owned())
+            .and_then(|user| {
+                let binding = binding(&user, portfolio, factor);
+                self.sealer.open(&factor.sealed, binding).map_err(|error| error.to_string())
+            });
+        opened.err().map(|why| format!("factor {} of {}: {why}", factor.id.0, portfolio.name))
+    }
+
+    /// Sends the store as it is now.
+    pub(super) async fn send_backup(&self, by: &Administrator, to: &mpsc::Sender<Result<Chunk, Status>>) {
+        if let Err(error) = self.try_send_backup(by, to).await {
+            let _ = to.send(Err(undecided(&error))).await;
+        }
+    }
+
+    async fn try_send_backup(
+        &self,
+        by: &Administrator,
+        to: &mpsc::Sender<Result<Chunk, Status>>,
+    ) -> Result<(), Undecided> {
+        // Told before: what has left is not called back.
+        self.store.append(self.record(by, Event::Backup, "", "", "")).await?;
+        let mut copy = self.store.backup().await?;
+        loop {
+            let mut data = Vec::with_capacity(CHUNK);
+            (&mut copy)
+                .take(CHUNK as u64)
+                .read_to_end(&mut data)
+                .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            if data.is_empty() || to.send(Ok(Chunk { data })).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A new data key for everything, and a new sealing key for that where it is ours. At every moment what is on the
+    /// disk can be opened with the keys that are on the disk: see [`KeySource::current`](crate::seal::KeySource::current) for a
+    /// daemon that ends in between.
+    pub(super) async fn rotate_key(&self, by: &Administrator) -> Result<Rotation, Undecided> {
+        let Ok(_alone) = self.rotating.try_lock() else {
+            return Err(Undecided::Conflict("the keys are being changed already".to_owned()));
+        };
+        let random = self.random.as_ref();
+        let ring = self.store.keyring().await?;
+        let current = self.key_source.current(&ring, random).map_err(of_source)?;
+        let next = self.key_source.make_next(random).map_err(of_source)?;
+        let sealing_key = next.is_some();
+        let next_key = next.as_ref().unwrap_or(&current);
+        let ring = Sealer::next_ring(&current, next_key, &ring, random)?;
+        let key_version = ring.last().map_or(0, |key| key.version);
+        self.store.set_keyring(ring.clone(), self.clock.now()).await?;
+        if sealing_key {
+            self.key_source.adopt_next().map_err(of_source)?;
+        }
+        self.sealer.learn(next_key, &ring)?;
+
+        let mut resealed = 0;
+        loop {
+            let factors = self.sealed_before(key_version).await?;
+            if factors.is_empty() {
+                break;
+            }
+            resealed += self.store.reseal(factors).await?;
+        }
+        let reason = format!("data key {key_version}{}", if sealing_key { ", new sealing key" } else { "" });
+        self.store.retire_keys(key_version, self.record(by, Event::KeyRotate, "", "", &reason)).await?;
+        Ok(Rotation { key_version, resealed, sealing_key })
+    }
+
+    /// The factors that an older data key seals, under the newest.
+    async fn sealed_before(&self, version: u32) -> Result<Vec<Resealed>, Undecided> {
+        let mut factors = Vec::new();
+        for portfolio in self.store.portfolios().await? {
+            let user =
+                UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
+            for factor in portfolio.factors.iter().filter(|factor| factor.sealed.key_version < version) {
+                let binding = binding(&user, &portfolio, factor);
+                let key = self.sealer.open(&factor.sealed, binding)?;
+                let new = self.sealer.seal(&key, binding, self.random.as_ref())?;
+                factors.push(Resealed { factor: factor.id.clone(), old: factor.sealed.clone(), new });
+            }
+        }
+        Ok(factors)
+    }
+}
+
+const fn binding<'a>(user: &'a UserName, portfolio: &Portfolio, factor: &'a FactorRecord) -> Binding<'a> {
+    Binding { user, uid: portfolio.uid, factor: &factor.id, kind: "totp" }
+}
+
+/// The sealing key is a file of the operator's: what is wrong with it is theirs to know.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn of_source(error: KeySourceError) -> Undecided {
+    tracing::error!(%error, "the keys are not changed");
+    Undecided::Conflict(error.to_string())
+}

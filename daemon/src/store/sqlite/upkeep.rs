@@ -1,0 +1,72 @@
+//! Checking the store, and copying it.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use rusqlite::Connection;
+
+use super::{connect, unavailable};
+use crate::store::StoreError;
+
+/// Problems that are told; one page that is broken can have thousands.
+const TOLD: usize = 20;
+
+/// See [`crate::store::Store::check`].
+pub(super) fn check(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut statement =
+        connection.prepare(&format!("PRAGMA integrity_check({TOLD})")).map_err(unavailable)?;
+    let told = statement.query_map([], |row| row.get::<_, String>(0)).and_then(Iterator::collect);
+    let told: Vec<String> = match told.map_err(unavailable) {
+        // What it cannot even look at is a problem, and no reason to say nothing.
+        Err(StoreError::Corrupt(what)) => vec![what],
+        told => told?,
+    };
+    let mut problems: Vec<String> = told.into_iter().filter(|line| line != "ok").collect();
+    let mut statement = connection.prepare("PRAGMA foreign_key_check").map_err(unavailable)?;
+    let orphans = statement
+        .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(2)?)))
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(unavailable);
+    match orphans {
+        Ok(orphans) => problems.extend(
+            orphans.into_iter().take(TOLD).map(|(of, to)| format!("a row of {of} belongs to no {to}")),
+        ),
+        Err(StoreError::Corrupt(what)) => problems.push(what),
+        Err(error) => return Err(error),
+    }
+    Ok(problems)
+}
+
+/// Where a copy is written before it loses its name.
+fn draft(folder: &Path) -> PathBuf {
+    folder.join("backup.draft")
+}
+
+/// Removes what a daemon that was killed left behind.
+pub(super) fn clean(folder: &Path) {
+    for name in ["backup.draft", "backup.draft-journal"] {
+        let _ = fs::remove_file(folder.join(name));
+    }
+}
+
+/// See [`crate::store::Store::backup`].
+pub(super) fn backup(folder: &Path, store: &Path) -> Result<File, StoreError> {
+    clean(folder);
+    let path = draft(folder);
+    super::files::create(&path)?; // 0600 from its first moment
+    let copied = copy(store, &path);
+    let file = copied.and_then(|()| {
+        File::open(&path).map_err(|error| StoreError::Unavailable(format!("cannot open the copy: {error}")))
+    });
+    clean(folder);
+    file
+}
+
+/// One read transaction, so logins go on meanwhile; the copy is compact and holds nothing that was deleted.
+fn copy(store: &Path, to: &Path) -> Result<(), StoreError> {
+    let name =
+        to.to_str().ok_or_else(|| StoreError::Unavailable("the state folder has no UTF-8 name".into()))?;
+    connect(store)?.execute("VACUUM INTO ?1", [name]).map(drop).map_err(unavailable)
+}
