@@ -28,7 +28,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn json(out: &Output) -> serde_json::Value {
-    serde_json::from_slice(&out.stdout).unwrap_or_else(|_| panic!("{out:?}"))
+    serde_json::from_slice(&out.stdout).unwrap()
 }
 
 /// Whether the trail has such an entry: outcome and reason.
@@ -213,6 +213,7 @@ fn a_daemon_that_is_killed_while_keys_change_loses_nothing() {
     let mut finished = 0;
     for round in 0..30 {
         let rotating = thread::spawn(|| root(&["key", "rotate"]));
+        #[expect(clippy::disallowed_methods, reason = "each round kills it a little later")]
         thread::sleep(Duration::from_micros(2000 + 500 * round));
         daemon = daemon.crash_and_restart();
         finished += u32::from(rotating.join().unwrap().status.success());
