@@ -10,6 +10,7 @@
 )]
 
 pub mod daemon;
+pub mod fault;
 pub mod pamhost;
 pub mod phone;
 pub mod race;

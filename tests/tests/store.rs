@@ -8,6 +8,7 @@ use std::{
 };
 
 use twinlock_tests::{
+    fault::Fault,
     pamhost::{self, pam},
     wait,
     world::{self, World},
@@ -56,7 +57,7 @@ fn a_full_disk_denies_and_accepts_nothing() {
 }
 
 #[test]
-fn a_store_that_is_locked_by_another_writer_denies_in_time_and_recovers() {
+fn a_store_that_is_locked_by_another_writer_for_30_s_denies_in_time_and_recovers() {
     let world = World::new();
     let _daemon = world.daemon();
     world::stack("ours", OURS);
@@ -72,12 +73,14 @@ fn a_store_that_is_locked_by_another_writer_denies_in_time_and_recovers() {
         .write_all(b"BEGIN IMMEDIATE; UPDATE account SET uid = uid;\n.shell touch /tmp/locked\n")
         .expect("a pipe");
     wait::until("the lock", 5, || std::path::Path::new("/tmp/locked").exists().then_some(()));
-    let code = phone.code(0);
-    for _ in 0..2 {
-        let (result, took) = log_in(&code);
+    let locked = Instant::now();
+    while locked.elapsed() < Duration::from_secs(30) {
+        let (result, took) = log_in(&phone.code(0));
         assert_eq!(result, pam::AUTHINFO_UNAVAIL);
         assert!(took < Duration::from_secs(6), "{took:?}");
     }
+    let code = phone.code(1); // half a minute later; not one of those above was spent, or this would not be the first
+    assert!(world.logins("alice").iter().all(|login| login != "granted"), "{:?}", world.logins("alice"));
     input.write_all(b"ROLLBACK;\n").expect("a pipe");
     drop(input);
     writer.wait().expect("sqlite3");
@@ -87,6 +90,61 @@ fn a_store_that_is_locked_by_another_writer_denies_in_time_and_recovers() {
         "nothing was spent by those who were told that nothing is known"
     );
     assert_ne!(log_in(&code).0, pam::SUCCESS);
+}
+
+#[test]
+fn a_disk_that_fails_denies_and_accepts_nothing() {
+    let world = World::new();
+    let daemon = world.daemon();
+    world::stack("ours", OURS);
+    for (n, fault) in
+        ["pwrite64:error=EROFS", "pwrite64:error=EIO", "fsync:error=EIO", "pwrite64:error=ENOSPC:when=3"]
+            .into_iter()
+            .enumerate()
+    {
+        let user = format!("u{n}");
+        world::sh(&format!("useradd --no-create-home {user}"));
+        let code = world.enroll(&user).code(0);
+        let log_in = || pamhost::run(&["-s", "ours", "-u", &user, &code]).code;
+        let failing = Fault::inject(&daemon, fault);
+        assert_eq!(log_in(), pam::AUTHINFO_UNAVAIL, "{fault}");
+        drop(failing);
+        assert_eq!(log_in(), pam::SUCCESS, "{fault}: well again by itself, and the code was not spent");
+        assert_ne!(log_in(), pam::SUCCESS, "{fault}: spent");
+    }
+    assert!(world::root(&["db", "check"]).status.success());
+}
+
+/// A kill at the first, second, ... write of the login, until there are no more: before it, and by the next one behind it.
+#[test]
+fn killed_at_each_write_of_a_login_it_accepts_no_code_twice() {
+    let world = World::new();
+    let mut daemon = world.daemon();
+    world::stack("ours", OURS);
+    let mut killed = 0;
+    for write in 1..40 {
+        let user = format!("u{write}");
+        world::sh(&format!("useradd --no-create-home {user}"));
+        let code = world.enroll(&user).code(0);
+        let log_in = || pamhost::run(&["-s", "ours", "-u", &user, &code]).code;
+        let fault = Fault::inject(&daemon, &format!("pwrite64,fsync,fdatasync:signal=SIGKILL:when={write}"));
+        let first = log_in();
+        drop(fault);
+        if first == pam::SUCCESS {
+            assert_ne!(log_in(), pam::SUCCESS);
+            assert!(killed >= 5, "the login has {killed} writes: five pages and their flush were expected");
+            return;
+        }
+        assert_eq!(first, pam::AUTHINFO_UNAVAIL, "write {write}");
+        killed += 1;
+        daemon = daemon.crash_and_restart();
+        let check = world::root(&["db", "check"]);
+        assert!(check.status.success(), "write {write}: {check:?}");
+        // It may have been on the disk already; then it is spent, and else it is good once.
+        let inside = (0..3).filter(|_| log_in() == pam::SUCCESS).count();
+        assert!(inside <= 1, "write {write}: accepted {inside} times");
+    }
+    unreachable!("a login has no 40 writes");
 }
 
 #[test]
