@@ -121,8 +121,7 @@ fn killed_at_each_write_of_a_login_it_accepts_no_code_twice() {
     let world = World::new();
     let mut daemon = world.daemon();
     world::stack("ours", OURS);
-    let mut killed = 0;
-    for write in 1..40 {
+    for (killed, write) in (1..40).enumerate() {
         let user = format!("u{write}");
         world::sh(&format!("useradd --no-create-home {user}"));
         let code = world.enroll(&user).code(0);
@@ -136,7 +135,6 @@ fn killed_at_each_write_of_a_login_it_accepts_no_code_twice() {
             return;
         }
         assert_eq!(first, pam::AUTHINFO_UNAVAIL, "write {write}");
-        killed += 1;
         daemon = daemon.crash_and_restart();
         let check = world::root(&["db", "check"]);
         assert!(check.status.success(), "write {write}: {check:?}");

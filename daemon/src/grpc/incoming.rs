@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::sys::socket::{MsgFlags, recv};
+use nix::sys::{
+    resource::{Resource, getrlimit},
+    socket::{MsgFlags, recv},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{UnixListener, UnixStream},
@@ -28,11 +31,14 @@ const PER_UID: usize = 4;
 /// After an error of accept(2) (no descriptor left), wait this long and try again.
 const RECOVER: Duration = Duration::from_millis(100);
 
-/// Connections in all, by socket: root's logins have their own.
-const fn places(entrance: Entrance) -> usize {
+/// Connections in all, by socket. Those of users take a quarter of the descriptors at most: root's logins have the rest.
+fn places(entrance: Entrance) -> usize {
     match entrance {
         Entrance::Login => 1024,
-        Entrance::User => 256,
+        Entrance::User => {
+            let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
+            usize::try_from(descriptors / 4).unwrap_or(usize::MAX).min(256)
+        }
         Entrance::Admin => 32,
     }
 }
@@ -42,7 +48,7 @@ pub(super) fn accept(
     listener: UnixListener,
     entrance: Entrance,
 ) -> impl Stream<Item = io::Result<Connection>> {
-    let open = Arc::new(Mutex::new(Open::default()));
+    let open = Arc::new(Mutex::new(Open { places: places(entrance), ..Open::default() }));
     async_stream::stream! {
         loop {
             match listener.accept().await {
@@ -63,6 +69,7 @@ pub(super) fn accept(
 /// Who is connected, and what each uid may still ask.
 #[derive(Default)]
 struct Open {
+    places: usize,
     connections: HashMap<u32, usize>,
     allowances: HashMap<u32, Arc<Allowance>>,
 }
@@ -78,7 +85,7 @@ fn admit(stream: UnixStream, entrance: Entrance, open: &Arc<Mutex<Open>>) -> Opt
     let mut state = open.lock().unwrap_or_else(PoisonError::into_inner);
     let all: usize = state.connections.values().sum();
     let own = state.connections.get(&uid).copied().unwrap_or_default();
-    if all >= places(entrance) || (uid != 0 && own >= PER_UID) {
+    if all >= state.places || (uid != 0 && own >= PER_UID) {
         return None;
     }
     state.connections.insert(uid, own + 1);
