@@ -1,5 +1,10 @@
 //! Local users against `user.sock`: root's logins go on, the daemon's memory stays bounded, and it is well again after.
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops at the first surprise, and prints what it measured"
+)]
 
 use std::{
     fs,
