@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what building and testing need: Debian packages, and tools of Rust's that are cached by version.
-#   tests/install-needed.sh build|test|ci
+#   tests/install-needed.sh build|demo|test|fuzz|ci
 set -euo pipefail
 
 need() {
@@ -28,6 +28,7 @@ case ${1:-} in
 build) need "${build[@]}" ;;
 demo) need "${build[@]}" openssh-server openssh-client oathtool expect iproute2 util-linux ;;
 test) need "${build[@]}" mmdebstrap util-linux iproute2 && { cargo nextest --version >/dev/null 2>&1 || tool cargo-nextest 0.9.143; } ;;
+fuzz) need "${build[@]}" g++ && tool cargo-fuzz 0.13.2 ;;
 ci) need "${build[@]}" mmdebstrap util-linux iproute2 && { cargo nextest --version >/dev/null 2>&1 || tool cargo-nextest 0.9.143; } && tool cargo-deny 0.20.2 ;;
-*) echo "usage: tests/install-needed.sh build|demo|test|ci" >&2; exit 2 ;;
+*) echo "usage: tests/install-needed.sh build|demo|test|fuzz|ci" >&2; exit 2 ;;
 esac

@@ -2,7 +2,7 @@
 # All tests, from one command on a fresh Debian 12 or 13 with Rust:
 #
 #   sudo tests/run.sh            installs what is needed, builds, runs everything (a few minutes when cached)
-#   sudo tests/run.sh --long     adds the system tests on Debian 13
+#   sudo tests/run.sh --long     adds the system tests on Debian 13, and five minutes for each fuzz target
 #
 # Unit and crate tests run on this machine; system tests run in private Debian systems (tests/bed/box.sh), which are
 # kept in /var/cache/twinlock-tests.
@@ -29,6 +29,15 @@ export TWINLOCK_ARTEFACTS
 
 step "unit and crate tests"
 cargo nextest run --locked --workspace --exclude twinlock-tests --features twinlock-proto/connect
+
+step "the module's tests with AddressSanitizer"
+# Without the two that look at symbols and memory, which are other ones then, and the one that panics: what a panic
+# carries is forgotten on purpose.
+TWINLOCK_ASAN=1 cargo nextest run --locked -p pam-twinlock --test stack \
+    -E 'not test(only_the_entry_points) and not test(nothing_is_left_behind) and not test(a_panic_in)'
+
+step "fuzz targets, for a while each"
+tests/fuzz.sh "${long:+300}"
 
 step "shipped files"
 for file in packaging/config/*.toml; do

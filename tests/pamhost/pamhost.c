@@ -3,14 +3,16 @@
  *   pamhost [-c CONFDIR] [-s SERVICE] [-u USER] [-r RHOST] [-t TTY] [-e NAME=VALUE]...
  *           [-n TIMES] [-S] [-T] [-H] [ANSWER...]
  *
- * Prints each message of a module ("prompt echo-on: TEXT"), then "auth CODE NAME" and, with -S, "setcred CODE NAME".
+ * Prints each message of a module ("prompt echo-on: TEXT"), then "auth CODE NAME" and, with -S, the same of every other
+ * entry point: setcred, acct_mgmt, open_session, close_session, chauthtok.
  * An ANSWER is typed at a prompt; these are special:
  *   @stdin      ask the driver: a line of standard input
  *   @null       say PAM_SUCCESS and answer NULL      @nullarray  say PAM_SUCCESS and give no array
  *   @error      say PAM_CONV_ERR                     @long       100000 bytes
  *   @rename     change PAM_USER to "mallory", then answer 123456
  * -n repeats the whole cycle and reports what it left behind;
- * -T runs each cycle in a thread of its own; -H closes 0, 1, 2 and opens 1020 descriptors first.
+ * -T runs each cycle in a thread of its own; -H closes 0, 1, 2, opens 1020 descriptors, deletes the working directory and
+ * fills the environment with nonsense first.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -81,6 +83,11 @@ static int converse(int count, const struct pam_message **messages, struct pam_r
     return PAM_SUCCESS;
 }
 
+static void report(const char *entry, int code)
+{
+    fprintf(out, "%s %d %s\n", entry, code, pam_strerror(handle, code));
+}
+
 static void *cycle(void *unused)
 {
     (void)unused;
@@ -101,8 +108,11 @@ static void *cycle(void *unused)
     code = pam_authenticate(handle, 0);
     fprintf(out, "auth %d %s\n", code, pam_strerror(handle, code));
     if (setcred) {
-        int cred = pam_setcred(handle, PAM_ESTABLISH_CRED);
-        fprintf(out, "setcred %d %s\n", cred, pam_strerror(handle, cred));
+        report("setcred", pam_setcred(handle, PAM_ESTABLISH_CRED));
+        report("acct_mgmt", pam_acct_mgmt(handle, 0));
+        report("open_session", pam_open_session(handle, 0));
+        report("close_session", pam_close_session(handle, 0));
+        report("chauthtok", pam_chauthtok(handle, 0));
     }
     pam_end(handle, code);
     return (void *)(long)code;
@@ -142,6 +152,16 @@ static void census(const char *when)
 
 static void be_hostile(void)
 {
+    static char long_value[100000] = "LONG=";
+    static char *nonsense[] = { "", "=", "==", "NO_EQUALS", "A=1", "A=2", "\xff\xfe=\x80\n\x1b[2J", "RUST_BACKTRACE=full",
+        "RUST_LOG=trace", "RUST_MIN_STACK=x", "HTTP_PROXY=http://127.0.0.1:1", "TZ=:/dev/zero", "TMPDIR=/nonexistent",
+        "LANG=tr_TR.UTF-8", "SSH_AUTH_INFO_0=publickey x", "SSH_CONNECTION=1 2 3 4", "TWINLOCK_SOCKET=/tmp/x", long_value,
+        NULL };
+    memset(long_value + 5, 'x', sizeof long_value - 6);
+    environ = nonsense;
+    char folder[] = "/tmp/pamhost-XXXXXX";
+    if (!mkdtemp(folder) || chdir(folder) || rmdir(folder))
+        exit(65);
     close(0);
     close(1);
     close(2);

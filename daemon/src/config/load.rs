@@ -67,12 +67,18 @@ pub fn load(path: &Path) -> Outcome {
             ),
         }
     }
+    evaluate(&sources, findings)
+}
+
+/// What these files say, in this order; `findings` are what is wrong with the files themselves.
+#[must_use]
+pub fn evaluate(sources: &[Source], mut findings: Vec<Finding>) -> Outcome {
     let origin = if sources.is_empty() {
         Origin::Defaults
     } else {
         Origin::Files(sources.iter().map(|source| source.name.clone()).collect())
     };
-    let config = merge(&sources, &mut findings);
+    let config = merge(sources, &mut findings);
     let mut outcome = Outcome { config, origin, findings };
     if outcome.has_errors() {
         outcome.config = None;

@@ -9,7 +9,7 @@ mod totp;
 
 pub use finding::{Finding, Severity};
 pub use limits::Limits;
-pub use load::{DEFAULT_FILE, LastGood, Origin, Outcome, Source, load};
+pub use load::{DEFAULT_FILE, LastGood, Origin, Outcome, Source, evaluate, load};
 pub use recovery::Recovery;
 pub use totp::Totp;
 

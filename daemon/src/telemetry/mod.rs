@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal};
 use tracing::Level;
 use tracing_subscriber::{Layer, filter::LevelFilter, fmt, layer::SubscriberExt, registry::Registry};
 
+pub use self::syslog::escape;
 use crate::options::{LogLevel, LogTo};
 
 const JOURNAL: &str = "/run/systemd/journal/socket";

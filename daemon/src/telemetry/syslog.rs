@@ -112,7 +112,8 @@ impl Visit for Line {
 }
 
 /// One line, without control characters: nothing foreign can forge a second one, or a terminal sequence.
-pub(crate) fn escape(text: &str) -> String {
+#[must_use]
+pub fn escape(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
         if line.len() >= LINE {

@@ -31,17 +31,38 @@ pub mod pam {
     pub const CONV_ERR: i32 = 19;
 }
 
+#[cfg(target_arch = "x86_64")]
+const HOST: &str = "x86_64-unknown-linux-gnu";
+#[cfg(target_arch = "aarch64")]
+const HOST: &str = "aarch64-unknown-linux-gnu";
+
+/// Whether module and host are built with AddressSanitizer (tests/run.sh runs both ways). What it finds, leaks too, ends
+/// the host with this code.
+const SANITIZED: i32 = 99;
+
+fn sanitized() -> bool {
+    std::env::var_os("TWINLOCK_ASAN").is_some()
+}
+
 /// The module, built on its own with these features: a workspace build would unify others into it.
 pub fn module(features: &[&str]) -> PathBuf {
     static BUILD: Mutex<()> = Mutex::new(());
     let _one_at_a_time = BUILD.lock().unwrap();
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("module{}", features.join("-")));
+    let kind = if sanitized() { "asan-module" } else { "module" };
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{kind}{}", features.join("-")));
     let mut command = Command::new(env!("CARGO"));
     command.args(["build", "--quiet", "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
     command.arg("--target-dir").arg(&target).arg("--features").arg(features.join(","));
-    let built = command.env_remove("CARGO_TARGET_DIR").output().unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    target.join("debug/libpam_twinlock.so")
+    let mut built = target.clone();
+    if sanitized() {
+        // The sanitizers are part of stable toolchains, but not offered by them.
+        command.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=address");
+        command.args(["--target", HOST]); // or build scripts would be built with it too
+        built.push(HOST);
+    }
+    let out = command.env_remove("CARGO_TARGET_DIR").output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    built.join("debug/libpam_twinlock.so")
 }
 
 /// tests/pamhost, compiled once.
@@ -50,7 +71,8 @@ fn pamhost() -> &'static Path {
     PROGRAM.get_or_init(|| {
         let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("pamhost-{}", std::process::id()));
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/pamhost/pamhost.c");
-        output("cc", &["-O1", "-o", program.to_str().unwrap(), source, "-lpam", "-lpthread"]);
+        let sanitizer = if sanitized() { "-fsanitize=address" } else { "-O1" };
+        output("cc", &[sanitizer, "-g", "-o", program.to_str().unwrap(), source, "-lpam", "-lpthread"]);
         program
     })
 }
@@ -87,11 +109,13 @@ impl Host {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
         let host = Self { folder };
-        let line =
-            format!("auth required {} socket={} {arguments}\n", module.display(), host.socket().display());
         // A relative socket in `arguments` must be the one that counts.
+        let line = |kind: &str| {
+            format!("{kind} required {} socket={} {arguments}\n", module.display(), host.socket().display())
+        };
+        let stack = ["auth", "account", "session", "password"].map(line).concat();
         for service in ["test", "sshd"] {
-            fs::write(host.folder.path().join("pam.d").join(service), &line).unwrap();
+            fs::write(host.folder.path().join("pam.d").join(service), &stack).unwrap();
         }
         host
     }
@@ -107,11 +131,13 @@ impl Host {
     pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Run {
         let mut command = Command::new(pamhost());
         command.arg("-c").arg(self.folder.path().join("pam.d")).args(arguments);
+        command.env("ASAN_OPTIONS", format!("exitcode={SANITIZED}:detect_leaks=1"));
         finish(&command.envs(environment.iter().copied()).output().unwrap())
     }
 }
 
 fn finish(out: &Output) -> Run {
+    assert_ne!(out.status.code(), Some(SANITIZED), "{}", String::from_utf8_lossy(&out.stderr));
     let said = String::from_utf8_lossy(&out.stdout).into_owned();
     let errors = String::from_utf8_lossy(&out.stderr).into_owned();
     let verdict = said.lines().rev().find_map(|line| line.strip_prefix("auth "));
