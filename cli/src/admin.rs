@@ -1,6 +1,6 @@
 //! What root does: accounts, policy, audit.
 
-use std::{fs, io, io::Read, path::Path};
+use std::{fs, io, io::Read, path::Path, process::Command};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,15 +9,15 @@ use twinlock_proto::{
     ADMIN_SOCKET, CLAIMED_BY, connect, limit,
     v1::{
         AcceptClockRequest, Account, AccountRequest, AuditEntry, AuditRequest, BypassRequest, DaemonState,
-        ExplainRequest, ListAccountsRequest, ProvisionRequest, ShowDaemonRequest, admin_client::AdminClient,
-        explanation::Outcome,
+        ExemptRequest, ExplainRequest, ListAccountsRequest, ProvisionRequest, RequireRequest, Requirement,
+        ShowDaemonRequest, admin_client::AdminClient, explanation::Outcome,
     },
 };
 use zeroize::Zeroizing;
 
 use crate::{
     args::{Audit, Policy, Provision, ProvisionTotp, User},
-    failure::{Failure, answered},
+    failure::{Failure, NO, answered},
     offer,
     output::{self, clean, line},
     terminal, when,
@@ -50,13 +50,33 @@ pub fn request<T>(message: T) -> Request<T> {
 pub async fn user(runtime_dir: &Path, command: &User, json: bool) -> Result<(), Failure> {
     let of = |name: &str| request(AccountRequest { user: name.to_owned() });
     match command {
-        User::List { throttled } => list(runtime_dir, *throttled, json).await,
+        User::List { throttled, required, not_enrolled } => {
+            let wanted = |account: &Account| {
+                (!required || account.requirement() == Requirement::Required)
+                    && (!not_enrolled || !account.enrolled)
+            };
+            list(runtime_dir, *throttled, wanted, json).await
+        }
         User::Show { name } => {
             let account = answered(client(runtime_dir).await?.show_account(of(name))).await?.into_inner();
             if json { output::json(&output::AccountJson::from(&account)) } else { output::account(&account) }
         }
         User::Enroll { name, kind: Provision::Totp(options) } => {
             provision(runtime_dir, name, options, json).await
+        }
+        User::Require { name, off } => {
+            let message = RequireRequest { user: name.clone(), off: *off };
+            let account =
+                answered(client(runtime_dir).await?.require_account(request(message))).await?.into_inner();
+            told(&account, json)
+        }
+        User::Exempt { name, until, reason, off } => {
+            let until = until.as_deref().map(when::future).transpose()?.map_or(0, Timestamp::as_second);
+            let reason = reason.clone().unwrap_or_default();
+            let message = ExemptRequest { user: name.clone(), until, reason, off: *off };
+            let account =
+                answered(client(runtime_dir).await?.exempt_account(request(message))).await?.into_inner();
+            told(&account, json)
         }
         User::Reset { name } => {
             let removed = answered(client(runtime_dir).await?.reset_account(of(name)))
@@ -97,12 +117,32 @@ pub async fn user(runtime_dir: &Path, command: &User, json: bool) -> Result<(), 
     }
 }
 
-async fn list(runtime_dir: &Path, throttled: bool, json: bool) -> Result<(), Failure> {
+/// What holds for a user now.
+fn told(account: &Account, json: bool) -> Result<(), Failure> {
+    if json {
+        return output::json(&output::AccountJson::from(account));
+    }
+    let user = clean(&account.user);
+    if let Some(until) = account.exempt_until {
+        return line(format!("{user}: let in without a second factor until {}.", output::time(until)));
+    }
+    let enrolled = if account.enrolled { "enrolled" } else { "not enrolled" };
+    line(format!("{user}: second factor {}, {enrolled}.", output::requirement(account.requirement())))
+}
+
+async fn list(
+    runtime_dir: &Path,
+    throttled: bool,
+    wanted: impl Fn(&Account) -> bool,
+    json: bool,
+) -> Result<(), Failure> {
     let request = request(ListAccountsRequest { throttled });
     let mut stream = answered(client(runtime_dir).await?.list_accounts(request)).await?.into_inner();
     let mut accounts: Vec<Account> = Vec::new();
     while let Some(account) = answered(stream.message()).await? {
-        accounts.push(account);
+        if wanted(&account) {
+            accounts.push(account);
+        }
     }
     if json {
         return output::json(&accounts.iter().map(output::AccountJson::from).collect::<Vec<_>>());
@@ -170,7 +210,10 @@ fn read_secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
 }
 
 pub async fn policy(runtime_dir: &Path, command: &Policy, json: bool) -> Result<(), Failure> {
-    let Policy::Explain { name, service, rhost } = command;
+    let (name, service, rhost) = match command {
+        Policy::Check { file } => return check(file, json),
+        Policy::Explain { name, service, rhost } => (name, service, rhost),
+    };
     let message = ExplainRequest { user: name.clone(), service: service.clone(), rhost: rhost.clone() };
     let answer = answered(client(runtime_dir).await?.explain_policy(request(message))).await?.into_inner();
     let outcome = match answer.outcome() {
@@ -197,6 +240,19 @@ pub async fn policy(runtime_dir: &Path, command: &Policy, json: bool) -> Result<
         line(format!("  {} - {}", clean(&because.rule), clean(&because.effect)))?;
     }
     Ok(())
+}
+
+/// twinlockd reads and judges the files; no daemon needs to run.
+fn check(file: &Path, json: bool) -> Result<(), Failure> {
+    let mut command = Command::new("twinlockd");
+    command.arg("--check").arg("--config").arg(file);
+    if json {
+        command.arg("--json");
+    }
+    let status = command.status().map_err(|error| {
+        Failure::new(NO, format!("cannot run twinlockd: {error}; it belongs into /usr/sbin"))
+    })?;
+    if status.success() { Ok(()) } else { Err(Failure::new(NO, "")) }
 }
 
 pub async fn daemon(runtime_dir: &Path, json: bool) -> Result<(), Failure> {

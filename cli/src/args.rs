@@ -122,6 +122,12 @@ pub enum User {
         /// Only those that are throttled now
         #[arg(long)]
         throttled: bool,
+        /// Only those of whom a second factor is required
+        #[arg(long)]
+        required: bool,
+        /// Only those without a factor that counts
+        #[arg(long)]
+        not_enrolled: bool,
     },
     /// Show an account
     Show { name: String },
@@ -130,6 +136,26 @@ pub enum User {
         name: String,
         #[command(subcommand)]
         kind: Provision,
+    },
+    /// Require a second factor of a user, whatever the roles say
+    Require {
+        name: String,
+        /// No more
+        #[arg(long)]
+        off: bool,
+    },
+    /// Let a user in without a second factor, for a time
+    Exempt {
+        name: String,
+        /// Until when: a date (to its end), an RFC 3339 time, or how long (7d)
+        #[arg(long, value_name = "WHEN", required_unless_present = "off")]
+        until: Option<String>,
+        /// Why: it stands in the audit trail
+        #[arg(long, value_name = "TEXT", required_unless_present = "off")]
+        reason: Option<String>,
+        /// No more
+        #[arg(long, conflicts_with_all = ["until", "reason"])]
+        off: bool,
     },
     /// Remove all factors of an account: it is then not enrolled, not exempt
     Reset { name: String },
@@ -177,6 +203,12 @@ pub struct ProvisionTotp {
 
 #[derive(Debug, Subcommand)]
 pub enum Policy {
+    /// Say what is wrong with the configuration; needs no daemon
+    Check {
+        /// The file; drop-ins are read from the folder beside it
+        #[arg(default_value = "/etc/twinlock/twinlock.toml")]
+        file: PathBuf,
+    },
     /// What a login would meet, and which rules say so
     Explain {
         name: String,

@@ -68,6 +68,9 @@ pub struct AccountJson<'a> {
     factors: Vec<FactorJson<'a>>,
     contacts: Vec<ContactJson<'a>>,
     preferred: Option<&'a str>,
+    required_by_administrator: bool,
+    exempt_until: Option<String>,
+    exempt_reason: &'a str,
     recovery_codes_left: u32,
     failures_since_success: u32,
     because: Vec<BecauseJson<'a>>,
@@ -139,6 +142,9 @@ impl<'a> From<&'a v1::Account> for AccountJson<'a> {
             factors: factors.collect(),
             contacts: contacts.collect(),
             preferred: Some(account.preferred.as_str()).filter(|method| !method.is_empty()),
+            required_by_administrator: account.required_by_administrator,
+            exempt_until: account.exempt_until.map(time),
+            exempt_reason: &account.exempt_reason,
             recovery_codes_left: account.recovery_codes_left,
             failures_since_success: account.failures_since_success,
             because: account.because.iter().map(BecauseJson::from).collect(),
@@ -152,6 +158,12 @@ pub fn account(account: &v1::Account) -> Result<(), Failure> {
     line(format!("Second factor:  {}", requirement(account.requirement())))?;
     for because in &account.because {
         line(format!("                {} - {}", clean(&because.rule), clean(&because.effect)))?;
+    }
+    for of in &account.requirements {
+        line(format!("                at {}: {}", clean(&of.service), requirement(of.requirement())))?;
+    }
+    if let Some(until) = account.exempt_until {
+        line(format!("Exempt:         until {} ({})", time(until), clean(&account.exempt_reason)))?;
     }
     line(format!("Enrolled:       {}", if account.enrolled { "yes" } else { "no" }))?;
     for factor in &account.factors {

@@ -9,12 +9,32 @@ pub fn past(text: &str) -> Result<Timestamp, Failure> {
     past_from(text, now(), &TimeZone::system())
 }
 
+/// A time to come: a date means its end, `7d` means in seven days.
+pub fn future(text: &str) -> Result<Timestamp, Failure> {
+    future_from(text, now(), &TimeZone::system())
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the command has one question to the clock, and tests pass a time below"
 )]
 fn now() -> Timestamp {
     Timestamp::try_from(std::time::SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn future_from(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, Failure> {
+    if let Ok(duration) = humantime::parse_duration(text)
+        && let Ok(time) = now.checked_add(duration)
+    {
+        return Ok(time);
+    }
+    if let Ok(date) = text.parse::<Date>()
+        && text.len() == 10
+        && let Ok(end) = date.tomorrow().and_then(|day| day.to_zoned(zone.clone()))
+    {
+        return Ok(end.timestamp());
+    }
+    point(text)
 }
 
 fn past_from(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, Failure> {
@@ -29,6 +49,10 @@ fn past_from(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, F
     {
         return Ok(start.timestamp());
     }
+    point(text)
+}
+
+fn point(text: &str) -> Result<Timestamp, Failure> {
     text.parse().map_err(|_| {
         Failure::usage(format!(
             "\"{}\" is no time: write a date (2027-01-31), an RFC 3339 time (2027-01-31T12:00:00Z), or 7d",
@@ -51,5 +75,15 @@ mod tests {
         assert_eq!(past("1970-01-02T00:00:01Z"), Some(86_401));
         assert_eq!(past("yesterday"), None);
         assert_eq!(past(""), None);
+    }
+
+    #[test]
+    fn a_date_to_come_lasts_to_its_end() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let future = |text| future_from(text, now, &TimeZone::UTC).map(Timestamp::as_second).ok();
+        assert_eq!(future("7d"), Some(1_000_000 + 7 * 86_400));
+        assert_eq!(future("1970-01-02"), Some(2 * 86_400));
+        assert_eq!(future("1970-01-02T00:00:01Z"), Some(86_401));
+        assert_eq!(future("tomorrow"), None);
     }
 }

@@ -7,7 +7,7 @@ use std::{
         net::UnixListener as StdListener,
     },
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, RwLock},
     time::Duration,
 };
 
@@ -18,10 +18,12 @@ use twinlock_proto::{ADMIN_SOCKET, LOGIN_SOCKET, USER_SOCKET};
 
 use crate::{
     access::Entrance,
-    accounts, audit,
+    accounts::{self, Directory, Lane},
+    audit,
     clock::{Clock, SystemClock},
     config::{self, Config, LastGood, Origin},
-    grpc::{self, ClockGuard, Ports},
+    engine::policy::{Ids, Named},
+    grpc::{self, ClockGuard, InForce, Ports},
     names::printable,
     options::Options,
     random::{Random, SystemRandom},
@@ -79,6 +81,9 @@ impl From<StoreError> for Failure {
 /// See [`Failure`].
 pub async fn run(options: &Options) -> Result<(), Failure> {
     harden();
+    let hangup = unix::signal(unix::SignalKind::hangup());
+    let mut told_to_reload =
+        hangup.map_err(|error| Failure::Io("cannot wait for signals".to_owned(), error))?;
     let told_to_stop = told_to_stop()?; // whoever is told that we are ready may stop us at once
     make_folder(&options.state_dir, 0o700)?;
     let (config, origin) = configure(options)?;
@@ -95,9 +100,13 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
 
-    let result = tokio::select! {
-        () = told_to_stop => Ok(()),
-        Some(ended) = serving.join_next() => Err(Failure::Serve(format!("a socket ended: {ended:?}"))),
+    let mut told_to_stop = std::pin::pin!(told_to_stop);
+    let result = loop {
+        tokio::select! {
+            () = &mut told_to_stop => break Ok(()),
+            Some(()) = told_to_reload.recv() => reload(options, &ports).await,
+            Some(ended) = serving.join_next() => break Err(Failure::Serve(format!("a socket ended: {ended:?}"))),
+        }
     };
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     stop.cancel();
@@ -108,13 +117,40 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     result
 }
 
-/// Prints the findings of the configuration; says whether it can be used.
+/// Judges the configuration, names that nobody has too; says whether it can be used.
 pub fn check(options: &Options, mut print: impl FnMut(&str)) -> bool {
-    let outcome = config::load(&options.config);
-    for finding in &outcome.findings {
-        print(&finding.to_string());
+    let mut outcome = config::load(&options.config);
+    if let Some(config) = &outcome.config {
+        let named = config.rules().named();
+        match accounts::helper::resolve(&named) {
+            Ok(ids) => outcome.findings.extend(nobody(&named, &ids).map(|(what, name)| {
+                let sentence = format!("there is no {what} \"{}\"", printable(name, 64));
+                config::Finding::error("", &sentence, "make it, or mend the rule that names it")
+            })),
+            Err(errno) => outcome.findings.push(config::Finding::warning(
+                "",
+                &format!("users and groups cannot be looked up: {errno}"),
+                "check again when the directory answers",
+            )),
+        }
     }
-    outcome.config.is_some()
+    if options.json {
+        let findings: Vec<_> = outcome.findings.iter().map(config::Finding::json).collect();
+        print(&serde_json::Value::from(findings).to_string());
+    } else {
+        for finding in &outcome.findings {
+            print(&finding.to_string());
+        }
+    }
+    !outcome.has_errors()
+}
+
+/// Names in rules that mean nobody.
+fn nobody<'a>(named: &'a Named, ids: &'a Ids) -> impl Iterator<Item = (&'static str, &'a str)> {
+    let users =
+        named.users.iter().filter(|name| !ids.users.contains_key(*name)).map(|name| ("user", &**name));
+    let groups = named.groups.iter().filter(|name| !ids.groups.contains_key(*name));
+    users.chain(groups.map(|name| ("group", &**name)))
 }
 
 /// No core dumps, no looking in by others, nothing readable by accident.
@@ -127,7 +163,8 @@ fn harden() {
     }
 }
 
-fn configure(options: &Options) -> Result<(Config, Origin), Failure> {
+/// What the files say; what is wrong with them goes to the log, and what is good is kept for the day when it is not.
+fn read_configuration(options: &Options) -> config::Outcome {
     let outcome = config::load(&options.config);
     for finding in &outcome.findings {
         match finding.severity {
@@ -135,15 +172,19 @@ fn configure(options: &Options) -> Result<(Config, Origin), Failure> {
             config::Severity::Warning => tracing::warn!("{finding}"),
         }
     }
-    let last_good = LastGood::in_folder(&options.state_dir);
+    if let Some(config) = &outcome.config
+        && let Err(error) = LastGood::in_folder(&options.state_dir).keep(config)
+    {
+        tracing::warn!(%error, "the configuration is not kept as the last good one");
+    }
+    outcome
+}
+
+fn configure(options: &Options) -> Result<(Config, Origin), Failure> {
+    let outcome = read_configuration(options);
     match outcome.config {
-        Some(config) => {
-            if let Err(error) = last_good.keep(&config) {
-                tracing::warn!(%error, "the configuration is not kept as the last good one");
-            }
-            Ok((config, outcome.origin))
-        }
-        None => match last_good.recall() {
+        Some(config) => Ok((config, outcome.origin)),
+        None => match LastGood::in_folder(&options.state_dir).recall() {
             Some(config) => {
                 tracing::error!("the configuration is broken: going on with the last good one");
                 Ok((config, Origin::LastGood))
@@ -161,21 +202,65 @@ async fn compose(options: &Options, config: Config, origin: &Origin) -> Result<P
     let clock = SystemClock::new();
     let sealer = unseal(&store, &source, &clock, &random).await?;
     let clock_guard = ClockGuard::load(&store, &clock).await?;
-    let issuer = config.issuer.clone().unwrap_or_else(host_name);
+    let directory = accounts::System::new();
+    let in_force = prepare(&directory, config, origin).await;
     Ok(Ports {
         store: Arc::new(store),
-        directory: Arc::new(accounts::System::new()),
+        directory: Arc::new(directory),
         sealer,
         key_source: source,
         rotating: tokio::sync::Mutex::default(),
         clock: Arc::new(clock),
         clock_guard,
         random: Arc::new(random),
-        config,
-        configuration: describe(origin),
-        issuer,
+        in_force: RwLock::new(Arc::new(in_force)),
         hashing: Ports::places_for_hashing(),
     })
+}
+
+/// Looks up whom the rules mean.
+async fn prepare(directory: &dyn Directory, config: Config, origin: &Origin) -> InForce {
+    let named = config.rules().named();
+    let ids = match directory.ids(Lane::Admin, &named).await {
+        Ok(ids) => ids,
+        Err(error) => {
+            tracing::error!(%error, "exemptions by user or group release nobody until twinlockd is reloaded");
+            Ids::default()
+        }
+    };
+    for (what, name) in nobody(&named, &ids) {
+        tracing::warn!("there is no {what} \"{}\", which a rule names", printable(name, 64));
+    }
+    InForce::new(config, describe(origin), &host_name(), &ids)
+}
+
+/// Reads the configuration again. One with errors changes nothing.
+async fn reload(options: &Options, ports: &Ports) {
+    let _ = sd_notify::notify(&[
+        sd_notify::NotifyState::Reloading,
+        sd_notify::NotifyState::monotonic_usec_now().unwrap_or(sd_notify::NotifyState::Reloading),
+    ]);
+    let outcome = read_configuration(options);
+    let (result, reason) = match outcome.config {
+        Some(config) => {
+            let next = prepare(ports.directory.as_ref(), config, &outcome.origin).await;
+            let reason = format!("configuration: {}", next.origin);
+            ports.put_in_force(next);
+            tracing::info!("reloaded");
+            (audit::Outcome::Granted, reason)
+        }
+        None => {
+            tracing::error!("the configuration is broken: the one in force stays");
+            (audit::Outcome::Denied, "the files are broken: the one in force stays".to_owned())
+        }
+    };
+    let event = audit::Event::Reload;
+    let record =
+        audit::Record { event, outcome: result, reason, ..started(ports.clock.now(), &outcome.origin) };
+    if let Err(error) = ports.store.append(record).await {
+        tracing::error!(%error, "an audit record is lost");
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 }
 
 /// The data keys, the first of which is made when there is none.

@@ -22,6 +22,12 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
+    /// In RFC 3339, UTC, whole seconds.
+    #[must_use]
+    pub fn rfc_3339(self) -> String {
+        jiff::Timestamp::from_second(self.secs()).map_or_else(|_| "?".to_owned(), |time| time.to_string())
+    }
+
     /// Later by `duration`.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {

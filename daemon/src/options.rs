@@ -24,6 +24,10 @@ pub struct Options {
     #[arg(long)]
     pub check: bool,
 
+    /// Print the findings of --check as JSON
+    #[arg(long, requires = "check")]
+    pub json: bool,
+
     /// Lowest level that is logged
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log_level: LogLevel,

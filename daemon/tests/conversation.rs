@@ -2,7 +2,10 @@
 //! Needs root: only root may log others in.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
-use std::{os::unix::fs::PermissionsExt, sync::Arc};
+use std::{
+    os::unix::fs::PermissionsExt,
+    sync::{Arc, RwLock},
+};
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -20,8 +23,9 @@ use twinlockd::{
     audit::{Event, Record, Subject},
     clock::{ManualClock, Timestamp},
     config::Config,
+    engine::policy::{Ids, Named},
     factor::totp::{Algorithm, Parameters},
-    grpc::{self, ClockGuard, Ports},
+    grpc::{self, ClockGuard, InForce, Ports},
     names::{FactorId, UserName},
     random::SystemRandom,
     seal::{Binding, KeySource},
@@ -40,8 +44,10 @@ struct Names;
 
 #[async_trait]
 impl Directory for Names {
-    async fn by_name(&self, _: Lane, name: &UserName) -> Result<Option<Account>, DirectoryError> {
-        let account = |uid, groups| Ok(Some(Account { name: name.as_str().to_owned(), uid, groups }));
+    async fn by_name(&self, _: Lane, name: &UserName, _: &Named) -> Result<Option<Account>, DirectoryError> {
+        let account = |uid, groups| {
+            Ok(Some(Account { name: name.as_str().to_owned(), uid, groups, ids: Some(Ids::default()) }))
+        };
         match name.as_str() {
             "alice" => account(1000, Some(vec![1000])),
             "bob" => account(1001, Some(vec![1001])),
@@ -50,8 +56,11 @@ impl Directory for Names {
             _ => Ok(None),
         }
     }
-    async fn by_uid(&self, _: Lane, _: u32) -> Result<Option<Account>, DirectoryError> {
+    async fn by_uid(&self, _: Lane, _: u32, _: &Named) -> Result<Option<Account>, DirectoryError> {
         Ok(None)
+    }
+    async fn ids(&self, _: Lane, _: &Named) -> Result<Ids, DirectoryError> {
+        Ok(Ids::default())
     }
     async fn confirm_password(&self, _: &str, _: &str) -> Result<bool, DirectoryError> {
         Ok(false)
@@ -113,9 +122,12 @@ async fn world() -> World {
         rotating: tokio::sync::Mutex::default(),
         clock: Arc::new(clock),
         random: Arc::new(SystemRandom),
-        config: Config::default(),
-        configuration: "test".into(),
-        issuer: "test".into(),
+        in_force: RwLock::new(Arc::new(InForce::new(
+            Config::default(),
+            "test".into(),
+            "test",
+            &Ids::default(),
+        ))),
         hashing: Ports::places_for_hashing(),
     });
     let stop = CancellationToken::new();

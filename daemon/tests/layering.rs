@@ -12,7 +12,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("audit", &["clock"]),
     ("factor", &["clock", "random", "secret"]),
     ("engine", &["audit", "clock", "factor", "names", "secret"]),
-    ("config", &["engine", "factor"]),
+    ("config", &["clock", "engine", "factor"]),
     ("store", &["audit", "clock", "engine", "factor", "names", "seal"]),
     ("seal", &["names", "random", "secret", "store"]),
     ("accounts", &["engine", "names"]),

@@ -4,7 +4,7 @@
 use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, RwLock},
     time::Duration,
 };
 
@@ -25,7 +25,8 @@ use twinlockd::{
     app,
     clock::SystemClock,
     config::Config,
-    grpc::{self, ClockGuard, Ports},
+    engine::policy::{Ids, Named},
+    grpc::{self, ClockGuard, InForce, Ports},
     names::UserName,
     random::SystemRandom,
     seal::KeySource,
@@ -37,12 +38,20 @@ struct Names;
 
 #[async_trait]
 impl Directory for Names {
-    async fn by_name(&self, _: Lane, name: &UserName) -> Result<Option<Account>, DirectoryError> {
+    async fn by_name(&self, _: Lane, name: &UserName, _: &Named) -> Result<Option<Account>, DirectoryError> {
         let known = name.as_str().starts_with('a');
-        Ok(known.then(|| Account { name: name.as_str().into(), uid: 1000, groups: Some(vec![1000]) }))
+        Ok(known.then(|| Account {
+            name: name.as_str().into(),
+            uid: 1000,
+            groups: Some(vec![1000]),
+            ids: Some(Ids::default()),
+        }))
     }
-    async fn by_uid(&self, _: Lane, uid: u32) -> Result<Option<Account>, DirectoryError> {
-        Ok(Some(Account { name: "alice".into(), uid, groups: Some(vec![uid]) }))
+    async fn by_uid(&self, _: Lane, uid: u32, _: &Named) -> Result<Option<Account>, DirectoryError> {
+        Ok(Some(Account { name: "alice".into(), uid, groups: Some(vec![uid]), ids: Some(Ids::default()) }))
+    }
+    async fn ids(&self, _: Lane, _: &Named) -> Result<Ids, DirectoryError> {
+        Ok(Ids::default())
     }
     async fn confirm_password(&self, _: &str, password: &str) -> Result<bool, DirectoryError> {
         Ok(password == "right")
@@ -147,9 +156,12 @@ async fn serve(state: &Path, run: &Path) {
         rotating: tokio::sync::Mutex::default(),
         clock: Arc::new(clock),
         random: Arc::new(SystemRandom),
-        config: Config::default(),
-        configuration: "fuzzing".into(),
-        issuer: "fuzzing".into(),
+        in_force: RwLock::new(Arc::new(InForce::new(
+            Config::default(),
+            "fuzzing".into(),
+            "fuzzing",
+            &Ids::default(),
+        ))),
         hashing: Ports::places_for_hashing(),
     });
     for (entrance, socket) in

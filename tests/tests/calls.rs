@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use twinlock_tests::world::{self, World, as_user};
 
 /// What an empty message gets where the method is served and the caller may call it.
-const SERVED: [(&str, &str); 20] = [
+const SERVED: [(&str, &str); 22] = [
     ("Login/Authenticate", "InvalidArgument"), // no opening message
     ("SelfService/Status", "Ok"),
     ("SelfService/EnrollTotp", "InvalidArgument"),
@@ -20,6 +20,8 @@ const SERVED: [(&str, &str); 20] = [
     ("Admin/ResetAccount", "InvalidArgument"),
     ("Admin/UnlockAccount", "InvalidArgument"),
     ("Admin/IssueBypass", "InvalidArgument"),
+    ("Admin/RequireAccount", "InvalidArgument"),
+    ("Admin/ExemptAccount", "InvalidArgument"),
     ("Admin/ExplainPolicy", "InvalidArgument"),
     ("Admin/AcceptClock", "Ok"),
     ("Admin/ShowDaemon", "Ok"),
@@ -61,7 +63,7 @@ fn every_call_on_every_socket_by_every_kind_of_caller() {
         let out = as_user(caller, "/usr/local/bin/actor").output().expect("runuser");
         assert!(out.status.success(), "{out:?}");
         let said = String::from_utf8_lossy(&out.stdout).into_owned();
-        assert!(said.lines().count() >= 3 * 20, "{said}");
+        assert!(said.lines().count() >= 3 * 22, "{said}");
         for line in said.lines() {
             let words: Vec<&str> = line.split(' ').collect();
             let method = words[1].trim_start_matches("/twinlock.v1.");

@@ -6,12 +6,12 @@ use std::{
     os::{fd::AsFd, unix::net::UnixStream},
 };
 
-use nix::unistd::{Gid, Uid, User, getgrouplist};
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 use nonstick::{AuthnFlags, ConversationAdapter, ErrorCode, Transaction, TransactionBuilder};
 use zeroize::Zeroizing;
 
 use super::{Account, Confirmation, Confirmed, Question, Reply};
-use crate::engine::policy::PASSWORD_SERVICE;
+use crate::engine::policy::{Ids, Named, PASSWORD_SERVICE};
 
 /// What a child is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -60,9 +60,12 @@ pub fn serve(kind: Kind) -> io::Result<()> {
 }
 
 fn look_up(question: &Question) -> Reply {
-    let found = match question {
-        Question::Name(name) => User::from_name(name),
-        Question::Uid(uid) => User::from_uid(Uid::from_raw(*uid)),
+    let (found, named) = match question {
+        Question::Name(name, named) => (User::from_name(name), named),
+        Question::Uid(uid, named) => (User::from_uid(Uid::from_raw(*uid)), named),
+        Question::Ids(named) => {
+            return resolve(named).map_or_else(|errno| Reply::Failed(errno.desc().to_owned()), Reply::Ids);
+        }
     };
     match found {
         Ok(Some(user)) => {
@@ -70,11 +73,28 @@ fn look_up(question: &Question) -> Reply {
                 .ok()
                 .and_then(|name| getgrouplist(&name, user.gid).ok())
                 .map(|groups| groups.into_iter().map(Gid::as_raw).collect());
-            Reply::Found(Account { name: user.name, uid: user.uid.as_raw(), groups })
+            let ids = resolve(named).ok();
+            Reply::Found(Account { name: user.name, uid: user.uid.as_raw(), groups, ids })
         }
         Ok(None) => Reply::Absent,
         Err(errno) => Reply::Failed(errno.desc().to_owned()),
     }
+}
+
+/// What names mean. One that nobody has is left out; one that cannot be looked up fails all of them.
+///
+/// # Errors
+///
+/// What NSS says.
+pub fn resolve(named: &Named) -> nix::Result<Ids> {
+    let mut ids = Ids::default();
+    for name in &named.users {
+        ids.users.extend(User::from_name(name)?.map(|user| (name.clone(), user.uid.as_raw())));
+    }
+    for name in &named.groups {
+        ids.groups.extend(Group::from_name(name)?.map(|group| (name.clone(), group.gid.as_raw())));
+    }
+    Ok(ids)
 }
 
 /// Authentication and account management, as a login would do.

@@ -12,7 +12,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::names::UserName;
+use crate::{
+    engine::policy::{Ids, Named},
+    names::UserName,
+};
 
 /// How long a look-up may take: the PAM module waits 5 s for an answer of the daemon.
 const LOOK_UP: Duration = Duration::from_secs(3);
@@ -31,6 +34,8 @@ pub struct Account {
     /// gids of all its groups, the primary one too; `None` when they could not be looked up, which is not the
     /// same as having none.
     pub groups: Option<Vec<u32>>,
+    /// What the names meant that were asked for with it; `None` when they could not be looked up.
+    pub ids: Option<Ids>,
 }
 
 /// NSS could not say. Never to be read as "there is no such user".
@@ -59,11 +64,19 @@ pub enum Lane {
 /// Users and groups.
 #[async_trait]
 pub trait Directory: Send + Sync {
-    /// The account that this name means, if any.
-    async fn by_name(&self, lane: Lane, name: &UserName) -> Result<Option<Account>, DirectoryError>;
+    /// The account that this name means, if any; and what these other names mean.
+    async fn by_name(
+        &self,
+        lane: Lane,
+        name: &UserName,
+        named: &Named,
+    ) -> Result<Option<Account>, DirectoryError>;
 
-    /// The account of this uid, if any.
-    async fn by_uid(&self, lane: Lane, uid: u32) -> Result<Option<Account>, DirectoryError>;
+    /// The account of this uid, if any; and what these names mean.
+    async fn by_uid(&self, lane: Lane, uid: u32, named: &Named) -> Result<Option<Account>, DirectoryError>;
+
+    /// What these names mean.
+    async fn ids(&self, lane: Lane, named: &Named) -> Result<Ids, DirectoryError>;
 
     /// Whether this is the account's password, as PAM service `twinlock-password` says.
     async fn confirm_password(&self, user: &str, password: &str) -> Result<bool, DirectoryError>;
@@ -73,8 +86,9 @@ pub trait Directory: Send + Sync {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Question {
-    Name(String),
-    Uid(u32),
+    Name(String, Named),
+    Uid(u32, Named),
+    Ids(Named),
 }
 
 /// What it answers.
@@ -82,6 +96,7 @@ enum Question {
 #[serde(rename_all = "kebab-case")]
 enum Reply {
     Found(Account),
+    Ids(Ids),
     Absent,
     Failed(String),
 }
@@ -119,7 +134,7 @@ impl System {
         Self { login: Arc::default(), admin: Arc::default(), other: Arc::default(), confirmations }
     }
 
-    async fn ask(&self, lane: Lane, question: Question) -> Result<Option<Account>, DirectoryError> {
+    async fn ask(&self, lane: Lane, question: Question) -> Result<Reply, DirectoryError> {
         let lane = Arc::clone(match lane {
             Lane::Login => &self.login,
             Lane::Admin => &self.admin,
@@ -128,11 +143,22 @@ impl System {
         // In a task of its own: a caller that goes away must not take a helper process with it.
         let looking = tokio::spawn(async move { lane.ask(&question, LOOK_UP).await });
         match looking.await.map_err(|error| DirectoryError(error.to_string()))?? {
-            Reply::Found(account) => Ok(Some(account)),
-            Reply::Absent => Ok(None),
             Reply::Failed(why) => Err(DirectoryError(why)),
+            reply => Ok(reply),
         }
     }
+
+    async fn account(&self, lane: Lane, question: Question) -> Result<Option<Account>, DirectoryError> {
+        match self.ask(lane, question).await? {
+            Reply::Found(account) => Ok(Some(account)),
+            Reply::Absent => Ok(None),
+            Reply::Ids(_) | Reply::Failed(_) => Err(confused()),
+        }
+    }
+}
+
+fn confused() -> DirectoryError {
+    DirectoryError("the helper process answered something else".to_owned())
 }
 
 impl Default for System {
@@ -143,12 +169,24 @@ impl Default for System {
 
 #[async_trait]
 impl Directory for System {
-    async fn by_name(&self, lane: Lane, name: &UserName) -> Result<Option<Account>, DirectoryError> {
-        self.ask(lane, Question::Name(name.as_str().to_owned())).await
+    async fn by_name(
+        &self,
+        lane: Lane,
+        name: &UserName,
+        named: &Named,
+    ) -> Result<Option<Account>, DirectoryError> {
+        self.account(lane, Question::Name(name.as_str().to_owned(), named.clone())).await
     }
 
-    async fn by_uid(&self, lane: Lane, uid: u32) -> Result<Option<Account>, DirectoryError> {
-        self.ask(lane, Question::Uid(uid)).await
+    async fn by_uid(&self, lane: Lane, uid: u32, named: &Named) -> Result<Option<Account>, DirectoryError> {
+        self.account(lane, Question::Uid(uid, named.clone())).await
+    }
+
+    async fn ids(&self, lane: Lane, named: &Named) -> Result<Ids, DirectoryError> {
+        match self.ask(lane, Question::Ids(named.clone())).await? {
+            Reply::Ids(ids) => Ok(ids),
+            Reply::Found(_) | Reply::Absent | Reply::Failed(_) => Err(confused()),
+        }
     }
 
     async fn confirm_password(&self, user: &str, password: &str) -> Result<bool, DirectoryError> {

@@ -24,6 +24,12 @@ pub enum Event {
     Bypass,
     /// An administrator provisioned a factor.
     Provision,
+    /// An administrator required a second factor of a user, or no more.
+    Require,
+    /// An administrator let a user in without, or no more; the reason is the administrator's.
+    Exempt,
+    /// The configuration was read again.
+    Reload,
     /// An administrator removed all factors of a user.
     Reset,
     /// An administrator forgot a user's failures.
@@ -46,7 +52,7 @@ pub enum Event {
 
 impl Event {
     /// Every event, for filters and documentation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Login,
         Self::Verify,
         Self::Password,
@@ -56,6 +62,9 @@ impl Event {
         Self::Prefer,
         Self::Bypass,
         Self::Provision,
+        Self::Require,
+        Self::Exempt,
+        Self::Reload,
         Self::Reset,
         Self::Unlock,
         Self::UidChanged,
@@ -80,6 +89,9 @@ impl Event {
             Self::Prefer => "prefer",
             Self::Bypass => "bypass",
             Self::Provision => "provision",
+            Self::Require => "require",
+            Self::Exempt => "exempt",
+            Self::Reload => "reload",
             Self::Reset => "reset",
             Self::Unlock => "unlock",
             Self::UidChanged => "uid-changed",

@@ -44,6 +44,19 @@ impl Finding {
         Self { severity, place: String::new(), key, sentence, remedy }
     }
 
+    /// For scripts.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let sentence = format!("{} {}", self.key, self.sentence);
+        serde_json::json!({
+            "severity": severity, "place": self.place, "sentence": sentence.trim_start(), "remedy": self.remedy,
+        })
+    }
+
     /// The same, with its place.
     #[must_use]
     pub fn at(self, place: impl Into<String>) -> Self {

@@ -134,9 +134,14 @@ fn merge(sources: &[Source], findings: &mut Vec<Finding>) -> Option<Config> {
     let mut merged = Table::new();
     let mut set_by = BTreeMap::new();
     for source in sources {
-        if let Err(error) = toml::from_str::<Config>(&source.text) {
-            findings.push(describe(source, &error));
-            continue;
+        match toml::from_str::<Config>(&source.text) {
+            Ok(config) => {
+                findings.extend(config.check_entries().into_iter().map(|finding| finding.at(&source.name)));
+            }
+            Err(error) => {
+                findings.push(describe(source, &error));
+                continue;
+            }
         }
         if let Ok(table) = source.text.parse::<Table>() {
             lay_over(&mut merged, table, "", &source.name, &mut set_by);
@@ -238,7 +243,8 @@ impl LastGood {
     #[must_use]
     pub fn recall(&self) -> Option<Config> {
         let config: Config = toml::from_str(&fs::read_to_string(&self.0).ok()?).ok()?;
-        let usable = config.check().iter().all(|finding| finding.severity == Severity::Warning);
+        let mut findings = config.check().into_iter().chain(config.check_entries());
+        let usable = findings.all(|finding| finding.severity == Severity::Warning);
         usable.then_some(config)
     }
 }

@@ -4,16 +4,20 @@
 mod finding;
 mod limits;
 mod load;
+mod policy;
 mod recovery;
 mod totp;
 
 pub use finding::{Finding, Severity};
 pub use limits::Limits;
 pub use load::{DEFAULT_FILE, LastGood, Origin, Outcome, Source, evaluate, load};
+pub use policy::{Exempt, Role};
 pub use recovery::Recovery;
 pub use totp::Totp;
 
 use serde::{Deserialize, Serialize};
+
+use crate::engine::policy::Rules;
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,13 +32,19 @@ pub struct Config {
     pub limits: Limits,
     /// Recovery codes.
     pub recovery: Recovery,
+    /// Who needs a second factor where.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub role: Vec<Role>,
+    /// Who is let in without.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exempt: Vec<Exempt>,
 }
 
 impl Config {
     /// What the types cannot say: ranges, and keys that contradict each other.
     #[must_use]
     pub fn check(&self) -> Vec<Finding> {
-        let Self { issuer, totp, limits, recovery } = self;
+        let Self { issuer, totp, limits, recovery, role, exempt: _ } = self;
         let mut findings = Vec::new();
         if let Some(issuer) = issuer
             && (issuer.is_empty() || issuer.len() > 64 || issuer.chars().any(char::is_control))
@@ -48,6 +58,21 @@ impl Config {
         totp.check(&mut findings);
         limits.check(&mut findings);
         recovery.check(&mut findings);
+        policy::check_together(role, &mut findings);
         findings
+    }
+
+    /// The same for each role and exemption by itself.
+    #[must_use]
+    pub fn check_entries(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        policy::check_each(&self.role, &self.exempt, &mut findings);
+        findings
+    }
+
+    /// The rules that roles and exemptions make.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        policy::rules(&self.role, &self.exempt)
     }
 }

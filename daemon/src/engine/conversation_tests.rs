@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     engine::{
-        policy::{self, Facts},
+        policy::{self, Facts, Flags, Ids, Method, Rules},
         proof::{Ruling, tests::settled},
         throttle::Account,
     },
@@ -29,7 +29,25 @@ fn login(first_factor: FirstFactor) -> Login {
 }
 
 fn decision(enrolled: bool) -> Decision {
-    policy::decide(Facts { service: "sshd", enrolled, directory_failed: false })
+    decide(enrolled, Some(&[]))
+}
+
+fn decide(enrolled: bool, groups: Option<&[u32]>) -> Decision {
+    let facts = Facts {
+        service: Some("sshd"),
+        user: "alice",
+        uid: 1000,
+        groups,
+        ids: Some(&Ids::default()),
+        address: None,
+        methods: if enrolled { &[Method::Totp] } else { &[] },
+        pending: &[],
+        bypass: false,
+        flags: &Flags::default(),
+        now: NOW,
+        clock_believed: true,
+    };
+    policy::decide(&Rules::default(), &facts)
 }
 
 fn start(first_factor: FirstFactor) -> Turn {
@@ -152,7 +170,7 @@ fn not_enrolled_is_not_asked_unless_required() {
     let turn = begin(login(FirstFactor::Known), decision(false), Standing::Open, NOW);
     assert!(matches!(turn, Turn::Finish(Ending::NotNeeded(_))), "{turn:?}");
 
-    let required = policy::decide(Facts { service: "sshd", enrolled: false, directory_failed: true });
+    let required = decide(false, None); // groups that could not be looked up
     let (asking, text) = asked(begin(login(FirstFactor::Known), required.clone(), Standing::Open, NOW));
     assert_eq!(text, "No second factor is set up; ask your administrator. Press Enter: ");
     assert_eq!(denied(&asking.answer("")), "not-enrolled");

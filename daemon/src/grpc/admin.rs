@@ -8,13 +8,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use twinlock_proto::v1::{
     self, AcceptClockRequest, AccountRequest, AuditEntry, AuditRequest, BackupStoreRequest, Bypass,
-    BypassRequest, CheckStoreRequest, Chunk, DaemonState, ExplainRequest, Explanation, ListAccountsRequest,
-    ProvisionRequest, Provisioned, ResetResult, RotateKeyRequest, Rotation, ShowDaemonRequest, StoreReport,
-    UnlockResult, admin_server, explanation,
+    BypassRequest, CheckStoreRequest, Chunk, DaemonState, ExemptRequest, ExplainRequest, Explanation,
+    ListAccountsRequest, ProvisionRequest, Provisioned, RequireRequest, ResetResult, RotateKeyRequest,
+    Rotation, ShowDaemonRequest, StoreReport, UnlockResult, admin_server, explanation,
 };
 
 use super::{
     Ports, convert,
+    policy::Place,
     status::{Undecided, undecided},
 };
 use crate::{
@@ -111,6 +112,21 @@ impl admin_server::Admin for Service {
         answer.await.map(Response::new).map_err(|error| undecided(&error))
     }
 
+    async fn require_account(
+        &self,
+        request: Request<RequireRequest>,
+    ) -> Result<Response<v1::Account>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.require(&administrator, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn exempt_account(&self, request: Request<ExemptRequest>) -> Result<Response<v1::Account>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.exempt(&administrator, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
     async fn explain_policy(
         &self,
         request: Request<ExplainRequest>,
@@ -195,22 +211,36 @@ impl admin_server::Admin for Service {
 }
 
 /// An account that an administrator named: as NSS knows it, else as the store does (a user that was deleted).
-struct Named {
-    account: Account,
-    portfolio: Option<Portfolio>,
+pub(super) struct Named {
+    pub(super) account: Account,
+    pub(super) portfolio: Option<Portfolio>,
+}
+
+/// An account of somebody whom NSS does not know any more.
+fn gone(portfolio: &Portfolio) -> Account {
+    let (name, uid) = (portfolio.name.clone(), portfolio.uid);
+    Account { name, uid, groups: Some(Vec::new()), ids: Some(policy::Ids::default()) }
 }
 
 impl Ports {
-    async fn named(&self, _: &Administrator, user: &str) -> Result<Named, Undecided> {
+    pub(super) async fn named(&self, _: &Administrator, user: &str) -> Result<Named, Undecided> {
         let name = UserName::parse(user).map_err(|_| Undecided::Malformed("that is not a user name"))?;
-        if let Some(account) = self.directory.by_name(Lane::Admin, &name).await? {
+        if let Some(account) = self.directory.by_name(Lane::Admin, &name, &self.in_force().named).await? {
             let portfolio = self.portfolio_of(&account).await?;
             return Ok(Named { account, portfolio });
         }
         let portfolio = self.store.portfolio(&name).await?;
         let portfolio = portfolio.ok_or_else(|| Undecided::NotFound(format!("there is no user {name}")))?;
-        let account = Account { name: portfolio.name.clone(), uid: portfolio.uid, groups: Some(Vec::new()) };
+        let account = gone(&portfolio);
         Ok(Named { account, portfolio: Some(portfolio) })
+    }
+
+    /// The account of a record, as NSS knows it now; one whose user is gone has no groups.
+    async fn account_of(&self, portfolio: &Portfolio) -> Result<Account, Undecided> {
+        let name =
+            UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
+        let found = self.directory.by_name(Lane::Admin, &name, &self.in_force().named).await?;
+        Ok(found.filter(|account| account.uid == portfolio.uid).unwrap_or_else(|| gone(portfolio)))
     }
 
     async fn list(
@@ -220,8 +250,7 @@ impl Ports {
         sender: &mpsc::Sender<Result<v1::Account, Status>>,
     ) -> Result<(), Undecided> {
         for portfolio in self.store.portfolios().await? {
-            let account =
-                Account { name: portfolio.name.clone(), uid: portfolio.uid, groups: Some(Vec::new()) };
+            let account = self.account_of(&portfolio).await?;
             let described = self.describe(&account, Some(&portfolio)).await?;
             let throttled = described.throttled_until.is_some() || described.stopped;
             if (!request.throttled || throttled) && sender.send(Ok(described)).await.is_err() {
@@ -231,7 +260,11 @@ impl Ports {
         Ok(())
     }
 
-    async fn show(&self, by: &Administrator, request: &AccountRequest) -> Result<v1::Account, Undecided> {
+    pub(super) async fn show(
+        &self,
+        by: &Administrator,
+        request: &AccountRequest,
+    ) -> Result<v1::Account, Undecided> {
         let Named { account, portfolio } = self.named(by, &request.user).await?;
         self.describe(&account, portfolio.as_ref()).await
     }
@@ -244,7 +277,7 @@ impl Ports {
         let Named { account, portfolio } = self.named(by, &request.user).await?;
         let taken: Vec<_> = portfolio.iter().flat_map(|p| &p.factors).map(|f| f.label.as_str()).collect();
         let label = choose_label(&request.label, &taken).map_err(Undecided::Conflict)?;
-        let parameters = self.config.totp.parameters();
+        let parameters = self.in_force().config.totp.parameters();
         let key = if request.secret.is_empty() {
             Secret::new(random::bytes(self.random.as_ref(), parameters.algorithm.key_length())?)
         } else {
@@ -256,7 +289,7 @@ impl Ports {
                 account.name
             )));
         }
-        let uri = totp::uri(&key, parameters, &self.issuer, &account.name)
+        let uri = totp::uri(&key, parameters, &self.in_force().issuer, &account.name)
             .map_err(|_| Undecided::Malformed("a name that no link can hold"))?;
         let secret = data_encoding::BASE32_NOPAD.encode(key.expose());
         let pending = Pending { key, parameters, label };
@@ -295,15 +328,13 @@ impl Ports {
     async fn explain(&self, _: &Administrator, request: ExplainRequest) -> Result<Explanation, Undecided> {
         let name =
             UserName::parse(&request.user).map_err(|_| Undecided::Malformed("that is not a user name"))?;
-        let decision = match self.directory.by_name(Lane::Admin, &name).await? {
+        let force = self.in_force();
+        let decision = match self.directory.by_name(Lane::Admin, &name, &force.named).await? {
             None => policy::stranger(),
             Some(account) => {
                 let portfolio = self.portfolio_of(&account).await?;
-                policy::decide(policy::Facts {
-                    service: &request.service,
-                    enrolled: portfolio.is_some_and(|portfolio| portfolio.enrolled()),
-                    directory_failed: account.groups.is_none(),
-                })
+                let place = Place { service: Some(&request.service), address: request.rhost.parse().ok() };
+                self.decide(&force, &account, portfolio.as_ref(), place)
             }
         };
         let outcome = match decision.verdict {
@@ -317,7 +348,7 @@ impl Ports {
             rhost: request.rhost,
             outcome: outcome.into(),
             requirement: convert::requirement(decision.requirement).into(),
-            methods: vec!["totp".to_owned()],
+            methods: decision.methods.iter().map(|method| method.name().to_owned()).collect(),
             because: convert::because(decision.because),
         })
     }
@@ -371,7 +402,7 @@ impl Ports {
         let trust = self.trust_in_clock();
         Ok(DaemonState {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            configuration: self.configuration.clone(),
+            configuration: self.in_force().origin.clone(),
             accounts: count(portfolios.len()),
             enrolled: count(portfolios.iter().filter(|portfolio| portfolio.enrolled()).count()),
             clock_believed: trust == Trust::Believed,

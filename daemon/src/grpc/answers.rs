@@ -48,7 +48,7 @@ impl Ports {
     ) -> Result<Vec<Prepared>, Undecided> {
         let user =
             UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
-        let window = self.config.totp.accepted();
+        let window = self.in_force().config.totp.accepted();
         portfolio
             .factors
             .iter()
@@ -85,12 +85,13 @@ impl Ports {
     }
 
     /// The spare code that was typed, if it is one of the account's. Costs one hash, whether there is such a row or
-    /// not; none when the budget is spent, for then nothing is evaluated.
+    /// not; none when the budget is spent, for then nothing is evaluated. `recovery`: whether recovery codes count.
     pub(super) async fn find_spare(
         &self,
         account: Option<AccountId>,
         code: &Arc<SpareCode>,
         budgets: &[Budget],
+        recovery: bool,
         now: Timestamp,
     ) -> Result<Option<SpareId>, Undecided> {
         if self.store.standing(budgets.to_vec(), now).await? != Standing::Open {
@@ -99,6 +100,8 @@ impl Ports {
         // A bypass code has a time, and the clock may have been set back into it.
         let timed = code.selector().starts_with(BYPASS_SELECTOR);
         let record = match account {
+            // Where the policy lets no recovery code count, there is none.
+            Some(_) if !timed && !recovery => None,
             Some(account) if !timed || self.trust_in_clock() == Trust::Believed => {
                 self.store.spare(account, code.selector().to_owned()).await?
             }
@@ -141,7 +144,7 @@ impl Ports {
                 steps.map(|(factor, matched)| Candidate::Step { factor, matched }).collect()
             }
             Typed::Spare(code) => {
-                let found = self.find_spare(Some(portfolio.account), code, &budgets, now).await?;
+                let found = self.find_spare(Some(portfolio.account), code, &budgets, true, now).await?;
                 found.map(Candidate::Spare).into_iter().collect()
             }
         };
@@ -153,7 +156,8 @@ impl Ports {
     /// What failures are charged to while the first factor is not known: the source, and all sources of the user
     /// together.
     pub(super) fn unproven_budgets(&self, source: Source, account: Option<AccountId>) -> Vec<Budget> {
-        let limits = &self.config.limits;
+        let force = self.in_force();
+        let limits = &force.config.limits;
         let of_source = Budget { account: Account::Source(source), rule: limits.source() };
         let of_user = account.map(|id| Budget { account: Account::Unproven(id), rule: limits.unproven() });
         std::iter::once(of_source).chain(of_user).collect()

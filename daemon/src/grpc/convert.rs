@@ -2,11 +2,11 @@
 
 use twinlock_proto::v1;
 
-use super::{Ports, status::Undecided};
+use super::{Ports, policy::Place, status::Undecided};
 use crate::{
     accounts::Account,
     engine::{
-        policy::{self, Because, Requirement},
+        policy::{Because, Requirement},
         throttle::{Account as Charged, Budget, Standing},
     },
     store::{FactorRecord, Portfolio},
@@ -42,13 +42,22 @@ impl Ports {
         account: &Account,
         portfolio: Option<&Portfolio>,
     ) -> Result<v1::Account, Undecided> {
-        let enrolled = portfolio.is_some_and(Portfolio::enrolled);
-        let directory_failed = account.groups.is_none();
-        let decision = policy::decide(policy::Facts { service: "", enrolled, directory_failed });
+        let force = self.in_force();
+        let decision = self.decide(&force, account, portfolio, Place::default());
+        let at = |service: &str| {
+            let place = Place { service: Some(service), address: None };
+            let there = self.decide(&force, account, portfolio, place).requirement;
+            v1::ServiceRequirement { service: service.to_owned(), requirement: requirement(there).into() }
+        };
+        let flags = portfolio.map(|portfolio| &portfolio.flags);
+        let exempt =
+            flags.and_then(|flags| flags.exempt.as_ref()).filter(|(until, _)| self.clock.now() < *until);
         let standing = match portfolio {
             Some(portfolio) => {
-                let budget =
-                    Budget { account: Charged::User(portfolio.account), rule: self.config.limits.user() };
+                let budget = Budget {
+                    account: Charged::User(portfolio.account),
+                    rule: self.in_force().config.limits.user(),
+                };
                 self.store.standing(vec![budget], self.clock.now()).await?
             }
             None => Standing::Open,
@@ -57,8 +66,8 @@ impl Ports {
             user: account.name.clone(),
             uid: account.uid,
             requirement: requirement(decision.requirement).into(),
-            requirements: Vec::new(),
-            enrolled,
+            requirements: force.rules.services().into_iter().map(at).collect(),
+            enrolled: portfolio.is_some_and(Portfolio::enrolled),
             throttled_until: match standing {
                 Standing::Until(until) => Some(until.secs()),
                 Standing::Open | Standing::Stopped => None,
@@ -70,6 +79,9 @@ impl Ports {
             failures_since_success: portfolio.map_or(0, |portfolio| portfolio.failures),
             because: because(decision.because),
             preferred: portfolio.and_then(|portfolio| portfolio.preferred.clone()).unwrap_or_default(),
+            required_by_administrator: flags.is_some_and(|flags| flags.required),
+            exempt_until: exempt.map(|(until, _)| until.secs()),
+            exempt_reason: exempt.map(|(_, reason)| reason.clone()).unwrap_or_default(),
         })
     }
 }

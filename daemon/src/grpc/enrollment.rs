@@ -15,6 +15,7 @@ use twinlock_proto::v1::{
 
 use super::{
     Ports, answers,
+    policy::Place,
     self_service::{Own, own_subject, seconds},
     status::{Undecided, undecided},
 };
@@ -24,6 +25,7 @@ use crate::{
     engine::{
         clock_guard::Trust,
         enrollment::{CONFIRMATIONS, MOST_FACTORS, Pending, choose_label, parse_key},
+        policy::Method,
         prompt,
         proof::{Accepted, Settled},
         throttle::{Account as Charged, Budget, Standing},
@@ -146,11 +148,18 @@ async fn run(ports: &Ports, owner: &Owner, talk: &mut Talk) -> Result<enroll_ste
             format!("you have {MOST_FACTORS} factors already; remove one first"),
         );
     }
+    let force = ports.in_force();
+    let decision = ports.decide(&force, &own.account, own.portfolio.as_ref(), Place::default());
+    if !decision.methods.contains(&Method::Totp) {
+        let allowed: Vec<_> = decision.methods.iter().map(|method| method.name()).collect();
+        let text = format!("policy lets you use {}, and no authenticator app", allowed.join(", "));
+        return refused(Reason::NotAllowed, text);
+    }
     let label = match choose_label(&begin.label, &taken) {
         Ok(label) => label,
         Err(why) => return refused(Reason::NotAllowed, why),
     };
-    let parameters = ports.config.totp.parameters();
+    let parameters = force.config.totp.parameters();
     let key = if begin.secret.is_empty() {
         Secret::new(random::bytes(ports.random.as_ref(), parameters.algorithm.key_length())?)
     } else {
@@ -177,7 +186,8 @@ async fn run(ports: &Ports, owner: &Owner, talk: &mut Talk) -> Result<enroll_ste
     }
     let matched = confirm(ports, &own, &pending, talk).await?;
     let enrolled = store(ports, owner, &own, pending, vouched, matched).await?;
-    if ports.own(owner).await?.portfolio.is_some_and(|portfolio| portfolio.recovery_left == 0) {
+    let left = ports.own(owner).await?.portfolio.map(|portfolio| portfolio.recovery_left);
+    if decision.recovery && left == Some(0) {
         hand_out_recovery(ports, owner, talk).await;
     }
     Ok(enrolled)
@@ -200,7 +210,7 @@ async fn hand_out_recovery(ports: &Ports, owner: &Owner, talk: &mut Talk) {
 
 /// The login password, each try charged before it is made.
 async fn password(ports: &Ports, owner: &Owner, own: &Own, talk: &mut Talk) -> Result<(), End> {
-    let rule = ports.config.limits.user();
+    let rule = ports.in_force().config.limits.user();
     let budget = Budget { account: Charged::Password(owner.uid()), rule };
     let mut text = format!("Login password of {}: ", own.account.name);
     for _ in 0..PROOFS {
@@ -261,7 +271,7 @@ async fn current_code(
 
 /// Shows the key and waits for a code of it.
 async fn confirm(ports: &Ports, own: &Own, pending: &Pending, talk: &mut Talk) -> Result<Match, End> {
-    let uri = totp::uri(&pending.key, pending.parameters, &ports.issuer, &own.account.name)
+    let uri = totp::uri(&pending.key, pending.parameters, &ports.in_force().issuer, &own.account.name)
         .map_err(|_| Undecided::Malformed("a name that no link can hold"))?;
     let secret = data_encoding::BASE32_NOPAD.encode(pending.key.expose());
     talk.say(enroll_step::Kind::Offer(Offer { secret, uri: uri.expose().clone() })).await?;
@@ -269,9 +279,9 @@ async fn confirm(ports: &Ports, own: &Own, pending: &Pending, talk: &mut Talk) -
     for _ in 0..CONFIRMATIONS {
         let answer = talk.ask(Subject::NewCode, text).await?;
         let code = Code::parse(&answer.text).ok();
-        if let Some(matched) =
-            code.and_then(|code| pending.confirm(&code, ports.clock.now(), ports.config.totp.accepted()))
-        {
+        if let Some(matched) = code.and_then(|code| {
+            pending.confirm(&code, ports.clock.now(), ports.in_force().config.totp.accepted())
+        }) {
             return Ok(matched);
         }
         text = "Wrong code. Is the clock of the phone right? Type the code that the app shows now: ";

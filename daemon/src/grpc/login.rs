@@ -1,6 +1,6 @@
 //! `Login`: one stream is one conversation. This file drives it: it carries out what the engine asks for.
 
-use std::{option, sync::Arc, time::Duration};
+use std::{net::IpAddr, option, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -16,6 +16,7 @@ use twinlock_proto::{
 
 use super::{
     Ports,
+    policy::Place,
     status::{Undecided, undecided},
 };
 use crate::{
@@ -117,6 +118,7 @@ async fn run(
         () = steps.closed() => return Ok(None),
     };
     let subject = login.subject.clone();
+    let (recovery, rehearsed) = (decision.recovery, decision.rehearsed.unwrap_or_default());
     let mut turn = conversation::begin(login, decision, standing, ports.clock.now());
     loop {
         turn = match turn {
@@ -125,7 +127,7 @@ async fn run(
                     let notice = step::Kind::Notice(Notice { text: text.clone() });
                     let _ = steps.send(Ok(Step { kind: Some(notice) })).await;
                 }
-                return Ok(Some(finish(ports, &ending, subject)));
+                return Ok(Some(finish(ports, &ending, subject, rehearsed)));
             }
             Turn::Ask(asking, text) => match ask(replies, steps, text, deadline).await? {
                 Heard::Answer(answer) => asking.answer(&answer.text),
@@ -141,7 +143,7 @@ async fn run(
                     Some(portfolio) => current(ports, portfolio).await?,
                     None => None,
                 };
-                match check(ports, checking, factors.as_ref(), now).await? {
+                match check(ports, checking, factors.as_ref(), recovery, now).await? {
                     Checked::Malformed(turn) => turn,
                     Checked::Try(deciding, attempt) => {
                         let settled = proof::settle(ports.store.as_ref(), attempt).await?;
@@ -158,6 +160,7 @@ async fn check(
     ports: &Ports,
     checking: Checking,
     portfolio: Option<&Portfolio>,
+    recovery: bool,
     now: Timestamp,
 ) -> Result<Checked, Undecided> {
     match checking.typed() {
@@ -172,7 +175,7 @@ async fn check(
         }
         Typed::Spare(code) => {
             let (account, budgets) = (portfolio.map(|portfolio| portfolio.account), checking.budgets());
-            let found = ports.find_spare(account, code, budgets, now).await?;
+            let found = ports.find_spare(account, code, budgets, recovery, now).await?;
             Ok(checking.against_spare(found, now))
         }
     }
@@ -195,6 +198,7 @@ struct Beginning {
 
 async fn begin(ports: &Ports, applicant: &Applicant, open: &Open) -> Result<Beginning, Undecided> {
     let name = UserName::parse(&open.user).map_err(|_| Undecided::Malformed("that is not a user name"))?;
+    let force = ports.in_force();
     let (account, stored) = match applicant {
         Applicant::Host(_) => {
             // What the store has of the name as it was typed, while the directory is asked.
@@ -202,12 +206,13 @@ async fn begin(ports: &Ports, applicant: &Applicant, open: &Open) -> Result<Begi
                 tokio::task::yield_now().await; // the question leaves first
                 ports.store.portfolio(&name).await
             };
-            let (account, stored) = tokio::join!(ports.directory.by_name(Lane::Login, &name), stored);
+            let (account, stored) =
+                tokio::join!(ports.directory.by_name(Lane::Login, &name, &force.named), stored);
             (account?, Some(stored?))
         }
         // Everybody else's account is that of a stranger, known or not; and nobody's names are looked up for them.
         Applicant::Own(owner) => {
-            let own = ports.directory.by_uid(Lane::Other, owner.uid()).await?;
+            let own = ports.directory.by_uid(Lane::Other, owner.uid(), &force.named).await?;
             (own.filter(|account| account.name == open.user), None)
         }
     };
@@ -225,16 +230,18 @@ async fn begin(ports: &Ports, applicant: &Applicant, open: &Open) -> Result<Begi
     let (first_factor, source) = evidence(applicant, open);
     let decision = match &account {
         None => policy::stranger(),
-        Some(account) => policy::decide(policy::Facts {
-            service: if matches!(applicant, Applicant::Host(_)) { &open.service } else { "" },
-            enrolled: stored.as_ref().is_some_and(Portfolio::enrolled),
-            directory_failed: account.groups.is_none(),
-        }),
+        Some(account) => {
+            let place = match applicant {
+                Applicant::Host(_) => Place { service: Some(&open.service), address: client(open) },
+                Applicant::Own(_) => Place::default(), // claims
+            };
+            ports.decide(&force, account, stored.as_ref(), place)
+        }
     };
     let id = stored.as_ref().map(|portfolio| portfolio.account);
     let budgets = match (id, first_factor) {
         (Some(id), FirstFactor::Known) => {
-            vec![Budget { account: Charged::User(id), rule: ports.config.limits.user() }]
+            vec![Budget { account: Charged::User(id), rule: ports.in_force().config.limits.user() }]
         }
         _ => ports.unproven_budgets(source.clone(), id),
     };
@@ -247,7 +254,7 @@ async fn begin(ports: &Ports, applicant: &Applicant, open: &Open) -> Result<Begi
         budgets,
         source,
         subject: subject(applicant, account.as_ref(), open),
-        usual_length: usize::from(ports.config.totp.digits),
+        usual_length: usize::from(ports.in_force().config.totp.digits),
     };
     Ok(Beginning { login, decision, standing, portfolio: stored })
 }
@@ -281,8 +288,7 @@ fn evidence(applicant: &Applicant, open: &Open) -> (FirstFactor, Source) {
         Applicant::Own(owner) => (FirstFactor::Unknown, Source::local("user.sock", "", owner.uid())),
         Applicant::Host(_) => {
             let known = open.after_first_factor || (open.publickey && from_sshd(applicant, open));
-            let address = ssh_client(&open.ssh_connection).or_else(|| open.rhost.parse().ok());
-            let source = match address {
+            let source = match client(open) {
                 Some(address) => Source::address(address),
                 // A host name, or a local login: by who is there, so that strangers do not share a budget.
                 None if !open.rhost.is_empty() => Source::named(&open.rhost),
@@ -291,6 +297,11 @@ fn evidence(applicant: &Applicant, open: &Open) -> (FirstFactor, Source) {
             (if known { FirstFactor::Known } else { FirstFactor::Unknown }, source)
         }
     }
+}
+
+/// The address of the client: what sshd says, else what the application does, if that is no name.
+fn client(open: &Open) -> Option<IpAddr> {
+    ssh_client(&open.ssh_connection).or_else(|| open.rhost.parse().ok())
 }
 
 /// Whose code it is, where the one who types is somebody else (su).
@@ -351,13 +362,13 @@ async fn ask(
 }
 
 /// The outcome on the wire. Tries that the store settled are in the trail already.
-fn finish(ports: &Ports, ending: &Ending, subject: audit::Subject) -> v1::Outcome {
+fn finish(ports: &Ports, ending: &Ending, subject: audit::Subject, rehearsed: &str) -> v1::Outcome {
     match ending {
         Ending::Granted(proof::Granted { .. }, _) => v1::Outcome::Granted,
         Ending::NotNeeded(policy::Release { .. }) => {
             // Not a login of this host's: whoever asks on user.sock could fill the trail.
             if !matches!(subject.service.as_str(), policy::PASSWORD_SERVICE | "user.sock") {
-                record(ports, subject, audit::Outcome::NotNeeded, "");
+                record(ports, subject, audit::Outcome::NotNeeded, rehearsed);
             }
             v1::Outcome::NotNeeded
         }

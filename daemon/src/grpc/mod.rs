@@ -4,15 +4,17 @@ mod admin;
 mod answers;
 mod convert;
 mod enrollment;
+mod flags;
 mod incoming;
 mod login;
+mod policy;
 mod self_service;
 mod spares;
 mod status;
 mod time;
 mod upkeep;
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use tokio::{net::UnixListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -22,13 +24,13 @@ use twinlock_proto::{
     v1::{admin_server::AdminServer, login_server::LoginServer, self_service_server::SelfServiceServer},
 };
 
+pub use policy::InForce;
 pub use time::ClockGuard;
 
 use crate::{
     access::Entrance,
     accounts::Directory,
     clock::Clock,
-    config::Config,
     random::Random,
     seal::{KeySource, Sealer},
     store::Store,
@@ -53,12 +55,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub random: Arc<dyn Random>,
-    /// The configuration in force.
-    pub config: Config,
-    /// Where the configuration is from, for `daemon status`.
-    pub configuration: String,
-    /// What authenticator apps show.
-    pub issuer: String,
+    /// The configuration; an administrator may replace it.
+    pub in_force: RwLock<Arc<InForce>>,
     /// Whether the clock is believed.
     pub clock_guard: ClockGuard,
     /// Places for hashing spare codes.

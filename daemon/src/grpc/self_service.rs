@@ -12,6 +12,7 @@ use twinlock_proto::v1::{
 
 use super::{
     Ports, enrollment,
+    policy::Place,
     status::{Undecided, undecided},
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     accounts::{Account, Lane},
     audit,
     engine::{
-        policy::{self, Requirement},
+        policy::{Method, Requirement},
         proof::Settled,
         throttle::Standing,
     },
@@ -95,6 +96,12 @@ impl SelfService for Service {
 impl Ports {
     async fn renew(&self, owner: &Owner, typed: &str) -> Result<RecoveryResult, Undecided> {
         let Own { account, portfolio } = self.own(owner).await?;
+        if !self.decide(&self.in_force(), &account, portfolio.as_ref(), Place::default()).recovery {
+            return Err(Undecided::Conflict(
+                "by policy recovery codes do not count for you; ask your administrator if you lose your phone"
+                    .to_owned(),
+            ));
+        }
         let subject = own_subject(owner, &account);
         let verified = self.prove(portfolio.as_ref(), typed, subject.clone()).await?;
         let mut result = RecoveryResult { verified: Some(verified), recovery: None };
@@ -113,11 +120,7 @@ impl Ports {
         let (Some(portfolio), Some(factor)) = (&portfolio, factor) else {
             return Ok(plain(verify_result::Outcome::NoSuchFactor));
         };
-        let decision = policy::decide(policy::Facts {
-            service: "",
-            enrolled: true,
-            directory_failed: account.groups.is_none(),
-        });
+        let decision = self.decide(&self.in_force(), &account, Some(portfolio), Place::default());
         if decision.requirement == Requirement::Required && portfolio.factors.len() == 1 {
             return Ok(plain(verify_result::Outcome::LastFactor));
         }
@@ -138,25 +141,16 @@ impl Ports {
     }
 }
 
-/// The methods of the product, as they are named everywhere.
-const METHODS: [&str; 5] = ["totp", "hotp", "sms", "call", "email"];
-
 impl Ports {
     async fn prefer(&self, owner: &Owner, request: &PreferRequest) -> Result<v1::Account, Undecided> {
         let Own { account, portfolio } = self.own(owner).await?;
-        let method = Some(request.method.as_str()).filter(|method| !method.is_empty());
-        if let Some(method) = method
-            && !METHODS.contains(&method)
-        {
-            return Err(Undecided::Usage(format!(
-                "there is no method \"{}\"; there are {}",
-                printable(method, 32),
-                METHODS.join(", ")
-            )));
-        }
+        let method = match request.method.as_str() {
+            "" => None,
+            name => Some(method(name)?),
+        };
         // Contacts and hard tokens will be looked for here too.
         let has =
-            |method: &str| method == "totp" && portfolio.as_ref().is_some_and(|p| !p.factors.is_empty());
+            |method| method == Method::Totp && portfolio.as_ref().is_some_and(|p| !p.factors.is_empty());
         let (Some(portfolio), true) = (&portfolio, method.is_none_or(has)) else {
             return Err(Undecided::Conflict(
                 "you have nothing of that kind; see twinlock status for what you have".to_owned(),
@@ -166,14 +160,22 @@ impl Ports {
             time: self.clock.now(),
             event: audit::Event::Prefer,
             subject: own_subject(owner, &account),
-            method: METHODS.into_iter().find(|known| Some(*known) == method).unwrap_or_default(),
+            method: method.map_or("", Method::name),
             outcome: audit::Outcome::Granted,
             reason: String::new(),
         };
-        self.store.prefer(portfolio.account, method.map(str::to_owned), record).await?;
+        self.store.prefer(portfolio.account, method.map(|method| method.name().to_owned()), record).await?;
         let own = self.own(owner).await?;
         self.describe(&own.account, own.portfolio.as_ref()).await
     }
+}
+
+fn method(name: &str) -> Result<Method, Undecided> {
+    let found = Method::ALL.into_iter().find(|method| method.name() == name);
+    found.ok_or_else(|| {
+        let known = Method::ALL.map(Method::name).join(", ");
+        Undecided::Usage(format!("there is no method \"{}\"; there are {known}", printable(name, 32)))
+    })
 }
 
 fn plain(outcome: verify_result::Outcome) -> VerifyResult {
@@ -189,7 +191,7 @@ pub(super) struct Own {
 impl Ports {
     /// The account of the caller's uid.
     pub(super) async fn own(&self, owner: &Owner) -> Result<Own, Undecided> {
-        let account = self.directory.by_uid(Lane::Other, owner.uid()).await?;
+        let account = self.directory.by_uid(Lane::Other, owner.uid(), &self.in_force().named).await?;
         let account =
             account.ok_or_else(|| Undecided::NotFound(format!("no account has uid {}", owner.uid())))?;
         let portfolio = self.portfolio_of(&account).await?;

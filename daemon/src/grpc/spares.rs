@@ -28,7 +28,7 @@ impl Ports {
         subject: audit::Subject,
     ) -> Result<RecoveryCodes, Undecided> {
         let (mut texts, mut rows) = (Vec::new(), Vec::new());
-        for number in 1..=self.config.recovery.count {
+        for number in 1..=self.in_force().config.recovery.count {
             let (text, row) = self.new_spare(format!("{number:02}"), 1, None).await?;
             texts.push(text);
             rows.push(row);

@@ -12,6 +12,7 @@ use crate::{
     clock::Timestamp,
     engine::{
         clock_guard::Mark,
+        policy::Flags,
         proof::Ledger,
         throttle::{Budget, Standing},
     },
@@ -61,8 +62,12 @@ pub struct Portfolio {
     pub failures: u32,
     /// Recovery codes that are not used.
     pub recovery_left: u32,
+    /// There is a bypass code that is not used up; its time may be over.
+    pub bypass: bool,
     /// The method that the user wants offered first.
     pub preferred: Option<String>,
+    /// What an administrator said of this user.
+    pub flags: Flags,
 }
 
 impl Portfolio {
@@ -272,6 +277,16 @@ pub trait Store: Ledger<Error = StoreError> {
         &self,
         account: AccountId,
         method: Option<String>,
+        record: audit::Record,
+    ) -> Result<(), StoreError>;
+
+    /// Remembers what an administrator said of a user, for whom an account is made if there is none.
+    async fn set_flags(
+        &self,
+        user: &UserName,
+        uid: u32,
+        flags: Flags,
+        now: Timestamp,
         record: audit::Record,
     ) -> Result<(), StoreError>;
 

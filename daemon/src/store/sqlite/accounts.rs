@@ -6,30 +6,38 @@ use super::{attempts, spares, trail, unavailable};
 use crate::{
     audit,
     clock::Timestamp,
-    engine::{enrollment::MOST_FACTORS, throttle::Account},
+    engine::{enrollment::MOST_FACTORS, policy::Flags, throttle::Account},
     factor::totp::{Algorithm, Drift, Parameters},
     names::{AccountId, FactorId, UserName},
     store::{Added, FactorRecord, NewFactor, Portfolio, Proof, Sealed, StoreError},
 };
 
-type AccountRow = (i64, String, u32, Option<String>);
+type AccountRow = (i64, String, u32, Option<String>, Flags);
+
+macro_rules! account {
+    () => {
+        "SELECT id, name, uid, preferred, required, exempt_until, exempt_reason FROM account"
+    };
+}
 
 fn account_row(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    let until: Option<i64> = row.get(5)?;
+    let reason: String = row.get(6)?;
+    let flags = Flags { required: row.get(4)?, exempt: until.map(|until| (Timestamp(until), reason)) };
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, flags))
 }
 
 pub(super) fn portfolio(connection: &Connection, user: &UserName) -> Result<Option<Portfolio>, StoreError> {
     let found = connection
-        .prepare_cached("SELECT id, name, uid, preferred FROM account WHERE name = ?1")
+        .prepare_cached(concat!(account!(), " WHERE name = ?1"))
         .and_then(|mut statement| statement.query_row([user.as_str()], account_row).optional())
         .map_err(unavailable)?;
     found.map(|account| complete(connection, account)).transpose()
 }
 
 pub(super) fn portfolios(connection: &Connection) -> Result<Vec<Portfolio>, StoreError> {
-    let mut statement = connection
-        .prepare_cached("SELECT id, name, uid, preferred FROM account ORDER BY name")
-        .map_err(unavailable)?;
+    let mut statement =
+        connection.prepare_cached(concat!(account!(), " ORDER BY name")).map_err(unavailable)?;
     let accounts: Vec<AccountRow> =
         statement.query_map([], account_row).and_then(Iterator::collect).map_err(unavailable)?;
     accounts.into_iter().map(|account| complete(connection, account)).collect()
@@ -37,7 +45,7 @@ pub(super) fn portfolios(connection: &Connection) -> Result<Vec<Portfolio>, Stor
 
 fn complete(
     connection: &Connection,
-    (id, name, uid, preferred): AccountRow,
+    (id, name, uid, preferred, flags): AccountRow,
 ) -> Result<Portfolio, StoreError> {
     let mut statement = connection
         .prepare_cached(
@@ -54,7 +62,8 @@ fn complete(
     let account = AccountId(id);
     let failures = attempts::uncleared(connection, account)?;
     let recovery_left = spares::recovery_left(connection, account)?;
-    Ok(Portfolio { account, name, uid, factors, failures, recovery_left, preferred })
+    let bypass = spares::has_bypass(connection, account)?;
+    Ok(Portfolio { account, name, uid, factors, failures, recovery_left, bypass, preferred, flags })
 }
 
 fn factor(row: &Row<'_>) -> Result<FactorRecord, StoreError> {
@@ -214,6 +223,9 @@ pub(super) fn reset(
         connection
             .execute("DELETE FROM spare WHERE account = ?1", [portfolio.account.0])
             .map_err(unavailable)?;
+        connection
+            .execute("UPDATE account SET exempt_until = NULL WHERE id = ?1", [portfolio.account.0])
+            .map_err(unavailable)?;
     }
     trail::append(connection, record)?;
     Ok(removed)
@@ -228,6 +240,26 @@ pub(super) fn prefer(
 ) -> Result<(), StoreError> {
     connection
         .execute("UPDATE account SET preferred = ?2 WHERE id = ?1", params![account.0, method])
+        .map_err(unavailable)?;
+    trail::append(connection, record)
+}
+
+/// See [`crate::store::Store::set_flags`].
+pub(super) fn set_flags(
+    connection: &Connection,
+    (user, uid): (&UserName, u32),
+    flags: &Flags,
+    now: Timestamp,
+    record: &audit::Record,
+) -> Result<(), StoreError> {
+    let account = account_for(connection, user, uid, now)?;
+    let (until, reason) =
+        flags.exempt.as_ref().map_or((None, ""), |(until, why)| (Some(until.0), why.as_str()));
+    connection
+        .execute(
+            "UPDATE account SET required = ?2, exempt_until = ?3, exempt_reason = ?4 WHERE id = ?1",
+            params![account.0, flags.required, until, reason],
+        )
         .map_err(unavailable)?;
     trail::append(connection, record)
 }

@@ -30,6 +30,7 @@ use crate::{
     clock::Timestamp,
     engine::{
         clock_guard::Mark,
+        policy::Flags,
         proof::{Attempt, Ledger, Ruling},
         throttle::{Budget, Standing},
     },
@@ -221,6 +222,19 @@ impl Store for Sqlite {
         record: audit::Record,
     ) -> Result<(), StoreError> {
         self.write(move |connection| accounts::prefer(connection, account, method.as_deref(), &record)).await
+    }
+
+    async fn set_flags(
+        &self,
+        user: &UserName,
+        uid: u32,
+        flags: Flags,
+        now: Timestamp,
+        record: audit::Record,
+    ) -> Result<(), StoreError> {
+        let user = user.clone();
+        self.write(move |connection| accounts::set_flags(connection, (&user, uid), &flags, now, &record))
+            .await
     }
 
     async fn append(&self, record: audit::Record) -> Result<(), StoreError> {

@@ -5,10 +5,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::unavailable;
 use crate::store::StoreError;
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_init.sql"),
     include_str!("migrations/0002_spare_codes.sql"),
     include_str!("migrations/0003_preferred.sql"),
+    include_str!("migrations/0004_flags.sql"),
 ];
 
 /// Brings the schema up to date, each step in a transaction of its own.

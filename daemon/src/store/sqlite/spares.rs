@@ -38,6 +38,16 @@ pub(super) fn recovery_left(connection: &Connection, account: AccountId) -> Resu
         .map_err(unavailable)
 }
 
+/// Whether there is a bypass code that is not used up.
+pub(super) fn has_bypass(connection: &Connection, account: AccountId) -> Result<bool, StoreError> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM spare WHERE account = ?1 AND kind = 'bypass' AND uses > 0)",
+        )
+        .and_then(|mut statement| statement.query_row([account.0], |row| row.get(0)))
+        .map_err(unavailable)
+}
+
 /// The conditional write that decides: a use is taken if there is one, and its time is not over.
 pub(super) fn spend(
     connection: &Connection,

@@ -1,0 +1,231 @@
+//! Who needs a second factor: facts and rules in, a decision and the rules behind it out.
+
+mod rules;
+
+use core::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+
+pub use rules::{Exemption, Ids, Method, Named, Role, Rules};
+
+/// PAM service under which passwords are confirmed for self-service: there the second factor is never asked,
+/// or confirming a password would need what is about to be enrolled.
+pub const PASSWORD_SERVICE: &str = "twinlock-password";
+
+/// How much a second factor is needed; the stricter is the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Requirement {
+    /// Not asked.
+    Off,
+    /// Asked from those who enrolled.
+    Optional,
+    /// No login without.
+    Required,
+}
+
+impl Requirement {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Optional => "optional",
+            Self::Required => "required",
+        }
+    }
+}
+
+/// What an administrator said of one user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// Required, whatever the roles say.
+    pub required: bool,
+    /// Released until then, and why.
+    pub exempt: Option<(Timestamp, String)>,
+}
+
+/// What the policy knows of a login.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// PAM service; `None` where it is not known or not believed: the strictest of all counts.
+    pub service: Option<&'a str>,
+    /// Canonical name.
+    pub user: &'a str,
+    /// uid.
+    pub uid: u32,
+    /// gids of all groups; `None` when they could not be looked up: never read as "not a member".
+    pub groups: Option<&'a [u32]>,
+    /// What the names in the rules mean now; `None` when they could not be looked up.
+    pub ids: Option<&'a Ids>,
+    /// Where the client is, if that is a literal address.
+    pub address: Option<IpAddr>,
+    /// What the user has that counts.
+    pub methods: &'a [Method],
+    /// What waits for its first code: whoever must have a factor may give it at a login.
+    pub pending: &'a [Method],
+    /// An administrator has handed out a bypass code, which counts always.
+    pub bypass: bool,
+    /// What an administrator said of this user.
+    pub flags: &'a Flags,
+    /// Now.
+    pub now: Timestamp,
+    /// Whether `now` is believed.
+    pub clock_believed: bool,
+}
+
+/// What happens to a login, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What happens.
+    pub verdict: Verdict,
+    /// The requirement behind it.
+    pub requirement: Requirement,
+    /// What may be used, in order of preference.
+    pub methods: Vec<Method>,
+    /// Whether recovery codes count.
+    pub recovery: bool,
+    /// The rules that had a say, in order.
+    pub because: Vec<Because>,
+    /// What would have happened if every role were enforced, where that is something else: a word for the trail.
+    pub rehearsed: Option<&'static str>,
+}
+
+/// One rule and what it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Because {
+    /// The rule's name.
+    pub rule: String,
+    /// What it did.
+    pub effect: String,
+}
+
+/// What happens to a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// A code is asked.
+    Ask,
+    /// The login goes on without: only this value releases anybody, and only this file makes it.
+    Skip(Release),
+    /// A factor is required and there is none: denied.
+    Deny,
+}
+
+/// Proof that policy asks nothing here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release(());
+
+/// Somebody whom NSS does not know, or whose account is none of the caller's business: walks the same way as
+/// an enrolled user, and arrives nowhere.
+#[must_use]
+pub fn stranger() -> Decision {
+    let mut decision = Decision::of(Requirement::Required, None, true);
+    decision.verdict = Verdict::Ask;
+    decision.note("built-in: unknown user", "asked, and denied");
+    decision
+}
+
+/// Decides.
+#[must_use]
+pub fn decide(rules: &Rules, facts: &Facts<'_>) -> Decision {
+    if facts.service == Some(PASSWORD_SERVICE) {
+        return released("built-in: password confirmation", "never asked");
+    }
+    if let Some((until, reason)) = &facts.flags.exempt
+        && facts.clock_believed
+        && facts.now < *until
+    {
+        return released("user exempt", &format!("released: {reason}"));
+    }
+    if let Some(exemption) = rules.exemptions.iter().find(|exemption| exemption.releases(facts)) {
+        return released(&exemption.name, &format!("released: {}", exemption.reason));
+    }
+    let (Some(groups), Some(ids)) = (facts.groups, facts.ids) else {
+        let mut decision =
+            Decision::of(Requirement::Required, None, can_pass(facts, Requirement::Required, None));
+        decision.note("built-in: directory error", "required: groups could not be looked up");
+        return decision;
+    };
+    let roles: Vec<&Role> = rules.roles.iter().filter(|role| role.matches(facts, groups, ids)).collect();
+    let strictest = |enforced_only: bool| {
+        // The first of the strictest: max_by_key gives the last, so from behind.
+        let counting = roles.iter().rev().filter(|role| role.enforce || !enforced_only);
+        counting.max_by_key(|role| role.requirement).copied()
+    };
+    let mut decision = by_role(strictest(true), facts);
+    for role in &roles {
+        let effect = match (role.enforce, role.requirement) {
+            (true, requirement) => requirement.name().to_owned(),
+            (false, requirement) => format!("would be {} (enforce = false)", requirement.name()),
+        };
+        decision.note(&role.name, &effect);
+    }
+    if roles.is_empty() {
+        decision.note("built-in: no role", "off: no role matches");
+    }
+    let rehearsal = by_role(strictest(false), facts);
+    decision.rehearsed = (rehearsal.verdict != decision.verdict).then(|| rehearsal.verdict.word());
+    if facts.flags.required {
+        decision.note("user require", "required");
+    }
+    decision
+}
+
+fn by_role(role: Option<&Role>, facts: &Facts<'_>) -> Decision {
+    let of_role = role.map_or(Requirement::Off, |role| role.requirement);
+    let requirement = if facts.flags.required { Requirement::Required } else { of_role };
+    Decision::of(requirement, role, can_pass(facts, requirement, role))
+}
+
+/// Whether the user has something that the role lets count.
+fn can_pass(facts: &Facts<'_>, requirement: Requirement, role: Option<&Role>) -> bool {
+    let pending = if requirement == Requirement::Required { facts.pending } else { &[] };
+    let mut has = facts.methods.iter().chain(pending);
+    (requirement == Requirement::Required && facts.bypass)
+        || has.any(|method| role.is_none_or(|role| role.methods.contains(method)))
+}
+
+fn released(rule: &str, effect: &str) -> Decision {
+    let mut decision = Decision::of(Requirement::Off, None, true);
+    decision.note(rule, effect);
+    decision
+}
+
+impl Decision {
+    fn of(requirement: Requirement, role: Option<&Role>, can_pass: bool) -> Self {
+        let verdict = match requirement {
+            Requirement::Off => Verdict::Skip(Release(())),
+            Requirement::Optional if !can_pass => Verdict::Skip(Release(())),
+            Requirement::Required if !can_pass => Verdict::Deny,
+            Requirement::Optional | Requirement::Required => Verdict::Ask,
+        };
+        Self {
+            verdict,
+            requirement,
+            methods: role.map_or_else(|| Method::ALL.to_vec(), |role| role.methods.clone()),
+            recovery: role.is_none_or(|role| role.recovery),
+            because: Vec::new(),
+            rehearsed: None,
+        }
+    }
+
+    fn note(&mut self, rule: &str, effect: &str) {
+        self.because.push(Because { rule: rule.to_owned(), effect: effect.to_owned() });
+    }
+}
+
+impl Verdict {
+    /// For the trail.
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Ask => "would-ask",
+            Self::Skip(_) => "would-skip",
+            Self::Deny => "would-deny",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

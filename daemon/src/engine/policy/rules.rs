@@ -1,0 +1,214 @@
+//! The rules, as an administrator wrote them: roles that demand, exemptions that release.
+
+use core::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::{Facts, Requirement};
+use crate::clock::Timestamp;
+
+/// What somebody can prove themselves with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// An authenticator app.
+    Totp,
+    /// A hard token.
+    Hotp,
+    /// A code by SMS.
+    Sms,
+    /// A code by phone call.
+    Call,
+    /// A code by email.
+    Email,
+}
+
+impl Method {
+    /// All of them, in the order that they are offered unless somebody says otherwise.
+    pub const ALL: [Self; 5] = [Self::Totp, Self::Hotp, Self::Sms, Self::Call, Self::Email];
+
+    /// The name that is used everywhere.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Totp => "totp",
+            Self::Hotp => "hotp",
+            Self::Sms => "sms",
+            Self::Call => "call",
+            Self::Email => "email",
+        }
+    }
+}
+
+/// All rules in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// In the order of the file.
+    pub roles: Vec<Role>,
+    /// In the order of the file.
+    pub exemptions: Vec<Exemption>,
+}
+
+impl Default for Rules {
+    /// Without a role in the files: everyone, optional.
+    fn default() -> Self {
+        let everyone = Role {
+            name: "built-in: everyone".to_owned(),
+            everyone: true,
+            groups: Vec::new(),
+            users: Vec::new(),
+            requirement: Requirement::Optional,
+            methods: Method::ALL.to_vec(),
+            recovery: true,
+            services: None,
+            enforce: true,
+        };
+        Self { roles: vec![everyone], exemptions: Vec::new() }
+    }
+}
+
+/// Who needs a second factor where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// How explanations call it.
+    pub name: String,
+    /// `"*"` is among its groups: everyone, root included.
+    pub everyone: bool,
+    /// Names of Unix groups.
+    pub groups: Vec<String>,
+    /// Names of users.
+    pub users: Vec<String>,
+    /// What it demands.
+    pub requirement: Requirement,
+    /// What its members may use, in order of preference.
+    pub methods: Vec<Method>,
+    /// Whether recovery codes count.
+    pub recovery: bool,
+    /// Only at these PAM services; `None`: at all.
+    pub services: Option<Vec<String>>,
+    /// False: its members are let in, and what it would have done is told.
+    pub enforce: bool,
+}
+
+/// Who is let in without. Every condition that is given must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exemption {
+    /// How findings and explanations call it.
+    pub name: String,
+    /// Names of users.
+    pub users: Vec<String>,
+    /// Names of Unix groups.
+    pub groups: Vec<String>,
+    /// PAM services.
+    pub services: Vec<String>,
+    /// Networks of the client.
+    pub networks: Vec<IpNet>,
+    /// From then on it does not hold.
+    pub until: Option<Timestamp>,
+    /// Why there is one.
+    pub reason: String,
+    /// What its names meant when an administrator loaded it. A name that means another account since then is not meant.
+    pub pinned: Ids,
+}
+
+/// Names of users and groups that rules use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// Users.
+    pub users: BTreeSet<String>,
+    /// Groups.
+    pub groups: BTreeSet<String>,
+}
+
+/// What names mean: uid and gid. One that is not here means nobody.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ids {
+    /// uids.
+    pub users: BTreeMap<String, u32>,
+    /// gids.
+    pub groups: BTreeMap<String, u32>,
+}
+
+impl Rules {
+    /// Every name that some rule uses.
+    #[must_use]
+    pub fn named(&self) -> Named {
+        let mut named = Named::default();
+        for role in &self.roles {
+            named.users.extend(role.users.iter().cloned());
+            named.groups.extend(role.groups.iter().cloned());
+        }
+        for exemption in &self.exemptions {
+            named.users.extend(exemption.users.iter().cloned());
+            named.groups.extend(exemption.groups.iter().cloned());
+        }
+        named
+    }
+
+    /// Fixes what the names of exemptions mean. Without this they release nobody by name.
+    pub fn pin(&mut self, ids: &Ids) {
+        for exemption in &mut self.exemptions {
+            exemption.pinned = ids.clone();
+        }
+    }
+
+    /// The services that some role names, in order.
+    #[must_use]
+    pub fn services(&self) -> BTreeSet<&str> {
+        self.roles.iter().flat_map(|role| role.services.iter().flatten()).map(String::as_str).collect()
+    }
+}
+
+impl Role {
+    /// Whether it is about this login. Only asked when the directory answered.
+    pub(super) fn matches(&self, facts: &Facts<'_>, groups: &[u32], ids: &Ids) -> bool {
+        // At an unknown place every service is possible.
+        let here = match (&self.services, facts.service) {
+            (Some(services), Some(service)) => services.iter().any(|name| name == service),
+            (None, _) | (_, None) => true,
+        };
+        // Two names of one uid are one person.
+        let by_name = self
+            .users
+            .iter()
+            .any(|name| name == facts.user || ids.users.get(name).is_some_and(|uid| *uid == facts.uid));
+        let by_group =
+            self.groups.iter().any(|name| ids.groups.get(name).is_some_and(|gid| groups.contains(gid)));
+        here && (self.everyone || by_name || by_group)
+    }
+}
+
+impl Exemption {
+    /// Whether it releases this login. Only what is known for sure does.
+    pub(super) fn releases(&self, facts: &Facts<'_>) -> bool {
+        // On user.sock service and address are claims: no exemption is for them.
+        let Some(service) = facts.service else { return false };
+        let ids = facts.ids;
+        let same =
+            |pinned: &BTreeMap<String, u32>, now: Option<&BTreeMap<String, u32>>, name: &str, id: u32| {
+                pinned.get(name) == Some(&id) && now.and_then(|now| now.get(name)) == Some(&id)
+            };
+        let users = self.users.is_empty()
+            || self.users.iter().any(|name| {
+                name == facts.user && same(&self.pinned.users, ids.map(|ids| &ids.users), name, facts.uid)
+            });
+        let groups = self.groups.is_empty()
+            || self.groups.iter().any(|name| {
+                let of_user = facts.groups.unwrap_or_default();
+                of_user.iter().any(|gid| same(&self.pinned.groups, ids.map(|ids| &ids.groups), name, *gid))
+            });
+        let services = self.services.is_empty() || self.services.iter().any(|name| name == service);
+        let networks = self.networks.is_empty() || facts.address.is_some_and(|address| self.covers(address));
+        // An end that a clock set back would move is not believed.
+        let in_time = self.until.is_none_or(|until| facts.clock_believed && facts.now < until);
+        users && groups && services && networks && in_time
+    }
+
+    /// Mapped IPv4 is IPv4.
+    fn covers(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.networks.iter().any(|network| network.contains(&address))
+    }
+}

@@ -1,0 +1,95 @@
+//! The configuration in force, and what its rules say of an account.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, PoisonError},
+};
+
+use super::Ports;
+use crate::{
+    accounts::Account,
+    config::Config,
+    engine::{
+        clock_guard::Trust,
+        policy::{self, Decision, Facts, Flags, Ids, Method, Named, Rules},
+    },
+    store::Portfolio,
+};
+
+/// A configuration, made ready for use. Whoever begins with one goes on with it.
+#[derive(Debug)]
+pub struct InForce {
+    /// As it was read.
+    pub config: Config,
+    /// Roles and exemptions.
+    pub rules: Rules,
+    /// Every name that they use.
+    pub named: Named,
+    /// Where it is from, for `daemon status`.
+    pub origin: String,
+    /// What authenticator apps show.
+    pub issuer: String,
+}
+
+impl InForce {
+    /// `ids` is what the names of its rules mean now: exemptions are for those, and for nobody who has the name later.
+    #[must_use]
+    pub fn new(config: Config, origin: String, host: &str, ids: &Ids) -> Self {
+        let mut rules = config.rules();
+        rules.pin(ids);
+        let issuer = config.issuer.clone().unwrap_or_else(|| host.to_owned());
+        Self { named: rules.named(), config, rules, origin, issuer }
+    }
+}
+
+/// Where a login happens, as far as that is known and believed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Place<'a> {
+    pub(super) service: Option<&'a str>,
+    pub(super) address: Option<IpAddr>,
+}
+
+impl Ports {
+    /// The configuration of now.
+    #[must_use]
+    pub fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.in_force.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another configuration in force. Logins that are going on keep theirs.
+    pub fn put_in_force(&self, next: InForce) {
+        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+    }
+
+    /// What the rules say of an account at a place.
+    pub(super) fn decide(
+        &self,
+        force: &InForce,
+        account: &Account,
+        portfolio: Option<&Portfolio>,
+        place: Place<'_>,
+    ) -> Decision {
+        let kinds = |active: bool| -> Vec<Method> {
+            let of = portfolio.iter().flat_map(|portfolio| &portfolio.factors);
+            of.filter(|factor| factor.active == active).map(|_| Method::Totp).take(1).collect()
+        };
+        let (methods, pending, none) = (kinds(true), kinds(false), Flags::default());
+        policy::decide(
+            &force.rules,
+            &Facts {
+                service: place.service,
+                user: &account.name,
+                uid: account.uid,
+                groups: account.groups.as_deref(),
+                ids: account.ids.as_ref(),
+                address: place.address,
+                methods: &methods,
+                pending: &pending,
+                bypass: portfolio.is_some_and(|portfolio| portfolio.bypass),
+                flags: portfolio.map_or(&none, |portfolio| &portfolio.flags),
+                now: self.clock.now(),
+                clock_believed: self.trust_in_clock() == Trust::Believed,
+            },
+        )
+    }
+}
