@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pam_twinlock::{application::Circumstances, authority::Fault, outcome::Outcome, record};
+use pam_twinlock::{application::Circumstances, authority::Fault, dialogue::Phase, outcome::Outcome, record};
 use twinlockd::{names, telemetry::escape};
 
 fuzz_target!(|texts: (&str, &str, &str, u8)| {
@@ -22,13 +22,13 @@ fuzz_target!(|texts: (&str, &str, &str, u8)| {
         service: third.to_owned(),
         ..Circumstances::default()
     };
-    let (_, line) = record::line(&Outcome::Denied, &login).expect("a failure is told");
+    let (_, line) = record::line(Phase::Auth, &Outcome::Denied, &login).expect("a failure is told");
     assert!(plain(&line) && line.len() < 1024, "{line:?}");
     for field in ["; logname=", " uid=", " euid=", " tty=", " ruser=", " rhost=", "  user="] {
         let last = line.rfind(field).expect("the classic form");
         assert!(line[..last].find(field).is_none() || field == " uid=", "a second {field}: {line:?}");
     }
     let fault = Outcome::Unavailable(Fault::Untrusted(first.to_owned()));
-    let (_, line) = record::line(&fault, &login).expect("an outage is told");
+    let (_, line) = record::line(Phase::Auth, &fault, &login).expect("an outage is told");
     assert!(plain(&line) && !line.contains("authentication failure"), "{line:?}");
 });

@@ -28,11 +28,54 @@ pub fn authenticate<A: Authority>(
     options: &Options,
     nonce: [u8; limit::NONCE],
 ) -> Outcome {
+    converse(application, authority, login, options, nonce, Phase::Auth)
+}
+
+/// The account phase of a login whose auth phase did not pass by us: the daemon is asked, nobody else is.
+pub fn account<A: Authority>(
+    application: &mut impl Application,
+    authority: &mut A,
+    login: &Circumstances,
+    options: &Options,
+    nonce: [u8; limit::NONCE],
+) -> Outcome {
+    converse(application, authority, login, options, nonce, Phase::Account)
+}
+
+/// What PAM called us for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// pam_authenticate(3).
+    Auth,
+    /// pam_acct_mgmt(3).
+    Account,
+}
+
+impl Phase {
+    /// As log lines name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Account => "account",
+        }
+    }
+}
+
+fn converse<A: Authority>(
+    application: &mut impl Application,
+    authority: &mut A,
+    login: &Circumstances,
+    options: &Options,
+    nonce: [u8; limit::NONCE],
+    phase: Phase,
+) -> Outcome {
     let timeout = options.timeout_for(&login.service);
     let Some(deadline) = Instant::now().checked_add(timeout) else {
         return Outcome::Expired;
     };
-    let mut dialogue = Dialogue { application, authority, login, options, nonce, deadline, prompts: 0 };
+    let mut dialogue =
+        Dialogue { application, authority, login, options, nonce, phase, deadline, prompts: 0 };
     match dialogue.run() {
         Ok(outcome) | Err(outcome) => outcome,
     }
@@ -44,6 +87,7 @@ struct Dialogue<'a, P, A> {
     login: &'a Circumstances,
     options: &'a Options,
     nonce: [u8; limit::NONCE],
+    phase: Phase,
     deadline: Instant,
     prompts: usize,
 }
@@ -103,6 +147,7 @@ impl<P: Application, A: Authority> Dialogue<'_, P, A> {
             timeout_ms: u32::try_from(self.left().as_millis()).unwrap_or(u32::MAX),
             caller_uid: login.uid,
             resumed,
+            account_phase: self.phase == Phase::Account,
         };
         let talk = self.authority.begin(open, answer_by);
         talk.map_err(|fault| match fault {
@@ -115,6 +160,9 @@ impl<P: Application, A: Authority> Dialogue<'_, P, A> {
     /// Shows a prompt and returns what may be sent. What cannot be a code, or is the password, stays here: the
     /// daemon is given an empty answer, which is malformed and is not charged.
     fn ask(&mut self, prompt: &v1::Prompt) -> Result<Zeroizing<String>, Outcome> {
+        if self.phase == Phase::Account {
+            return Err(nonsense("a prompt in the account phase"));
+        }
         self.prompts += 1;
         if self.prompts > MAX_PROMPTS {
             return Err(nonsense("too many prompts"));
@@ -152,13 +200,22 @@ impl<P: Application, A: Authority> Dialogue<'_, P, A> {
         if !self.application.user_is(&self.login.user) {
             return Err(Outcome::UserChanged);
         }
+        match (self.phase, verdict.outcome()) {
+            (Phase::Account, v1::Outcome::NotNeeded) => return Ok(Outcome::NotNeeded),
+            (Phase::Account, v1::Outcome::Denied) => return Ok(Outcome::Skipped),
+            (Phase::Account, v1::Outcome::NotConcerned) => return Ok(Outcome::NotConcerned),
+            (Phase::Account, _) => return Err(nonsense("a verdict that has no place in the account phase")),
+            (Phase::Auth, _) => {}
+        }
         match verdict.outcome() {
             v1::Outcome::Granted => Ok(Outcome::Granted),
             v1::Outcome::NotNeeded => Ok(Outcome::NotNeeded),
             v1::Outcome::Denied => Ok(Outcome::Denied),
             v1::Outcome::Throttled => Ok(Outcome::Throttled),
             v1::Outcome::Expired => Ok(Outcome::Expired),
-            v1::Outcome::Unspecified => Err(nonsense("a verdict of an unknown kind")),
+            v1::Outcome::Unspecified | v1::Outcome::NotConcerned => {
+                Err(nonsense("a verdict of an unknown kind"))
+            }
         }
     }
 

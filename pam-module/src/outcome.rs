@@ -14,6 +14,10 @@ pub enum Outcome {
     NotNeeded,
     /// The daemon said no.
     Denied,
+    /// Account phase: policy needs a second factor, and the auth phase was not ours.
+    Skipped,
+    /// Account phase: not a service that it is for.
+    NotConcerned,
     /// The daemon said no because of too many failures.
     Throttled,
     /// The person took too long.
@@ -58,7 +62,8 @@ pub fn code(
 ) -> PamResultCode {
     match outcome {
         Outcome::Granted => PamResultCode::PAM_SUCCESS,
-        Outcome::NotNeeded => PamResultCode::PAM_IGNORE,
+        Outcome::NotNeeded | Outcome::NotConcerned => PamResultCode::PAM_IGNORE,
+        Outcome::Skipped => PamResultCode::PAM_PERM_DENIED,
         Outcome::Denied | Outcome::Expired => PamResultCode::PAM_AUTH_ERR,
         Outcome::Throttled => PamResultCode::PAM_MAXTRIES,
         Outcome::Unavailable(Fault::Absent)
@@ -75,6 +80,18 @@ pub fn code(
     }
 }
 
+/// The same in the account phase, where "not needed" is a yes.
+pub fn account_code(
+    outcome: &Outcome,
+    unavailable: Unavailable,
+    standing: impl FnOnce() -> Standing,
+) -> PamResultCode {
+    if *outcome == Outcome::NotNeeded {
+        return PamResultCode::PAM_SUCCESS;
+    }
+    code(outcome, unavailable, standing)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +105,8 @@ mod tests {
             (Outcome::Denied, Pam::PAM_AUTH_ERR),
             (Outcome::Expired, Pam::PAM_AUTH_ERR),
             (Outcome::Throttled, Pam::PAM_MAXTRIES),
+            (Outcome::Skipped, Pam::PAM_PERM_DENIED),
+            (Outcome::NotConcerned, Pam::PAM_IGNORE),
             (Outcome::Unavailable(Fault::Absent), Pam::PAM_AUTHINFO_UNAVAIL),
             (Outcome::Unavailable(Fault::Late), Pam::PAM_AUTHINFO_UNAVAIL),
             (Outcome::Unavailable(Fault::Broken), Pam::PAM_AUTHINFO_UNAVAIL),
@@ -100,6 +119,15 @@ mod tests {
         ] {
             assert_eq!(code(&outcome, Unavailable::Deny, || Standing::Ordinary), expected, "{outcome:?}");
         }
+    }
+
+    #[test]
+    fn in_the_account_phase_not_needed_is_a_yes_and_nothing_else_changes() {
+        let of = |outcome| account_code(&outcome, Unavailable::Deny, || Standing::Ordinary);
+        assert_eq!(of(Outcome::NotNeeded), Pam::PAM_SUCCESS);
+        assert_eq!(of(Outcome::NotConcerned), Pam::PAM_IGNORE);
+        assert_eq!(of(Outcome::Skipped), Pam::PAM_PERM_DENIED);
+        assert_eq!(of(Outcome::Unavailable(Fault::Absent)), Pam::PAM_AUTHINFO_UNAVAIL);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the module says in syslog (AUTHPRIV). Never what was typed.
 
-use crate::{application::Circumstances, authority::Fault, outcome::Outcome};
+use crate::{application::Circumstances, authority::Fault, dialogue::Phase, outcome::Outcome};
 
 /// Who a line is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,11 +15,14 @@ pub enum Level {
 
 /// The line for an outcome, if it deserves one.
 #[must_use]
-pub fn line(outcome: &Outcome, login: &Circumstances) -> Option<(Level, String)> {
+pub fn line(phase: Phase, outcome: &Outcome, login: &Circumstances) -> Option<(Level, String)> {
     let (level, text) = match outcome {
         Outcome::Granted => (Level::Debug, format!("granted user={}", printable(&login.user, 64))),
         Outcome::NotNeeded => (Level::Debug, format!("not needed user={}", printable(&login.user, 64))),
         Outcome::Denied | Outcome::Throttled | Outcome::Expired => (Level::Notice, failure(login)),
+        // Whoever has the key is no guesser: fail2ban must not count it.
+        Outcome::Skipped => (Level::Notice, skipped(login)),
+        Outcome::NotConcerned => (Level::Debug, "not for this service".into()),
         // An outage is no failure of the person: fail2ban must not ban them for it.
         Outcome::Unavailable(fault) => (Level::Error, outage(fault)),
         Outcome::ConversationFailed => (Level::Debug, "the application's conversation failed".into()),
@@ -28,7 +31,12 @@ pub fn line(outcome: &Outcome, login: &Circumstances) -> Option<(Level, String)>
         Outcome::BadArgument => return None, // said where it was found, with its name
         Outcome::Panicked => (Level::Error, "internal error (panic); denied".into()),
     };
-    Some((level, format!("pam_twinlock({}:auth): {text}", printable(&login.service, 32))))
+    Some((level, format!("pam_twinlock({}:{}): {text}", printable(&login.service, 32), phase.name())))
+}
+
+fn skipped(login: &Circumstances) -> String {
+    let (rhost, user) = (printable(&login.rhost, 255), printable(&login.user, 64));
+    format!("a second factor is needed and was not asked; refused rhost={rhost} user={user}")
 }
 
 /// The classic form, which fail2ban's `pam-generic` filter matches; nothing comes after the user.
@@ -78,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_failure_has_the_form_of_the_contract() {
-        let (level, text) = line(&Outcome::Denied, &login()).unwrap();
+        let (level, text) = line(Phase::Auth, &Outcome::Denied, &login()).unwrap();
         assert_eq!(level, Level::Notice);
         assert_eq!(
             text,
@@ -90,14 +98,14 @@ mod tests {
     #[test]
     fn a_crafted_name_forges_neither_a_field_nor_a_line() {
         let user = "x rhost=10.0.0.1\npam_twinlock(sshd:auth): authentication failure".into();
-        let (_, text) = line(&Outcome::Denied, &Circumstances { user, ..login() }).unwrap();
+        let (_, text) = line(Phase::Auth, &Outcome::Denied, &Circumstances { user, ..login() }).unwrap();
         assert!(!text.contains('\n') && text.matches(" rhost=").count() == 1, "{text}");
     }
 
     #[test]
     fn an_outage_writes_no_failure_line() {
         for fault in [Fault::Absent, Fault::Late, Fault::Broken, Fault::Untrusted("x".into())] {
-            let (level, text) = line(&Outcome::Unavailable(fault), &login()).unwrap();
+            let (level, text) = line(Phase::Auth, &Outcome::Unavailable(fault), &login()).unwrap();
             assert!(level == Level::Error && !text.contains("authentication failure"), "{text}");
         }
     }

@@ -230,17 +230,50 @@ fn a_panic_in_an_entry_point_is_caught_and_silent() {
     let host = Host::with_module(&support::module(&["fault-injection"]), "panic");
     let run = host.run_with(&["-S", "1"], &[("RUST_BACKTRACE", "full"), ("RUST_LOG", "trace")]);
     assert_eq!(run.code, pam::SYSTEM_ERR, "{run:?}");
-    // What runs code of ours catches it; the other two have none, and libpam denies a stack of them alone.
+    // What runs code of ours catches it; the other one has none, and libpam denies a stack of it alone.
     for (entry, code) in [
         ("setcred", pam::SYSTEM_ERR),
         ("open_session", pam::SYSTEM_ERR),
         ("close_session", pam::SYSTEM_ERR),
-        ("acct_mgmt", pam::PERM_DENIED),
+        ("acct_mgmt", pam::SYSTEM_ERR),
         ("chauthtok", pam::PERM_DENIED),
     ] {
         assert!(run.said.contains(&format!("\n{entry} {code} ")), "{entry}: {run:?}");
     }
     assert_eq!(run.errors, "");
+}
+
+#[test]
+fn the_account_phase_believes_its_own_auth_phase_and_else_the_daemon() {
+    let account = |script: Script, options: &[&str]| {
+        let host = Host::new("");
+        let daemon = serve(&host, vec![script.clone(), script]);
+        let run = host.run(options);
+        let line = run.said.lines().find_map(|line| line.strip_prefix("acct_mgmt ")).unwrap().to_owned();
+        (line.split(' ').next().unwrap().parse::<i32>().unwrap(), daemon.heard().len())
+    };
+    let verdict = |outcome| Script::new().verdict(outcome);
+    // Passed by us on this handle: nobody is asked again.
+    assert_eq!(account(verdict(Outcome::Granted), &["-S"]), (pam::SUCCESS, 1));
+    // Skipped: what the daemon says. A grant cannot be right where nothing was asked.
+    for (outcome, code) in [
+        (Outcome::NotNeeded, pam::SUCCESS),
+        (Outcome::Denied, pam::PERM_DENIED),
+        (Outcome::NotConcerned, pam::PERM_DENIED), // ignored, in a stack that has nothing else
+        (Outcome::Granted, pam::AUTHINFO_UNAVAIL),
+        (Outcome::Throttled, pam::AUTHINFO_UNAVAIL),
+        (Outcome::Unspecified, pam::AUTHINFO_UNAVAIL),
+    ] {
+        assert_eq!(account(verdict(outcome), &["-A"]), (code, 1), "{outcome:?}");
+    }
+    assert_eq!(account(Script::new().prompt("Code: "), &["-A"]).0, pam::AUTHINFO_UNAVAIL, "nobody is asked");
+    // Denied or let in by policy in the auth phase is no pass.
+    assert_eq!(account(verdict(Outcome::Denied), &["-S"]), (pam::PERM_DENIED, 2));
+    // Absent: as `unavailable` says.
+    for (arguments, code) in [("", pam::AUTHINFO_UNAVAIL), ("unavailable=ignore", pam::PERM_DENIED)] {
+        let run = Host::new(arguments).run(&["-A"]);
+        assert!(run.said.contains(&format!("acct_mgmt {code} ")), "{arguments}: {run:?}");
+    }
 }
 
 #[test]

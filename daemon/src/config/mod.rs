@@ -1,6 +1,7 @@
 //! The configuration: `twinlock.toml` and its drop-ins. Reading has no side effects; what is wrong comes back as
 //! findings that name the place and the remedy.
 
+mod account;
 mod finding;
 mod limits;
 mod load;
@@ -8,6 +9,7 @@ mod policy;
 mod recovery;
 mod totp;
 
+pub use account::Account;
 pub use finding::{Finding, Severity};
 pub use limits::Limits;
 pub use load::{DEFAULT_FILE, LastGood, Origin, Outcome, Source, evaluate, load};
@@ -32,6 +34,8 @@ pub struct Config {
     pub limits: Limits,
     /// Recovery codes.
     pub recovery: Recovery,
+    /// PAM's account phase.
+    pub account: Account,
     /// Who needs a second factor where.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub role: Vec<Role>,
@@ -44,7 +48,7 @@ impl Config {
     /// What the types cannot say: ranges, and keys that contradict each other.
     #[must_use]
     pub fn check(&self) -> Vec<Finding> {
-        let Self { issuer, totp, limits, recovery, role, exempt: _ } = self;
+        let Self { issuer, totp, limits, recovery, account: _, role, exempt: _ } = self;
         let mut findings = Vec::new();
         if let Some(issuer) = issuer
             && (issuer.is_empty() || issuer.len() > 64 || issuer.chars().any(char::is_control))

@@ -112,12 +112,18 @@ async fn run(
     }
     let time = Duration::from_millis(open.timeout_ms.into()).clamp(Duration::from_secs(1), LONGEST);
     let deadline = Instant::now() + time;
+    if open.account_phase && !ports.in_force().config.account.services.contains(&open.service) {
+        return Ok(Some(v1::Outcome::NotConcerned));
+    }
     let Beginning { login, decision, standing, portfolio } = tokio::select! {
         begun = begin(ports, applicant, open) => begun?,
         // The other side reset the stream: looking up ends with it.
         () = steps.closed() => return Ok(None),
     };
     let subject = login.subject.clone();
+    if open.account_phase {
+        return Ok(Some(account_phase(ports, &decision, subject)));
+    }
     let (recovery, rehearsed) = (decision.recovery, decision.rehearsed.unwrap_or_default());
     let mut turn = conversation::begin(login, decision, standing, ports.clock.now());
     loop {
@@ -153,6 +159,22 @@ async fn run(
             }
         };
     }
+}
+
+/// A login whose auth phase did not pass by us: whatever policy would ask can not be asked any more.
+fn account_phase(ports: &Ports, decision: &Decision, subject: audit::Subject) -> v1::Outcome {
+    let (outcome, told, reason) = match &decision.verdict {
+        policy::Verdict::Skip(policy::Release { .. }) => {
+            (v1::Outcome::NotNeeded, audit::Outcome::NotNeeded, decision.rehearsed.unwrap_or_default())
+        }
+        policy::Verdict::Ask | policy::Verdict::Deny => {
+            (v1::Outcome::Denied, audit::Outcome::Denied, "auth-skipped")
+        }
+    };
+    if subject.service != "user.sock" {
+        record(ports, subject, told, reason);
+    }
+    outcome
 }
 
 /// What the factors, or the spare codes, say about what was typed.

@@ -18,7 +18,7 @@ use twinlock_proto::{LOGIN_SOCKET, RUNTIME_DIR, USER_SOCKET, limit};
 use super::{handle::Host, sys};
 use crate::{
     application::Circumstances,
-    dialogue,
+    dialogue::{self, Phase},
     options::Options,
     outcome::{self, Outcome, Standing},
     record::{self, Level},
@@ -31,6 +31,11 @@ pam::pam_hooks!(Twinlock);
 impl PamHooks for Twinlock {
     fn sm_authenticate(handle: &mut PamHandle, arguments: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
         guarded(|| authenticate(Host { handle, flags }, &arguments))
+    }
+
+    /// A login that skipped the auth phase (an SSH key alone) comes by here.
+    fn acct_mgmt(handle: &mut PamHandle, arguments: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        guarded(|| account(Host { handle, flags }, &arguments))
     }
 
     /// Nothing to establish; but a stack whose modules all ignore `setcred` fails it.
@@ -48,32 +53,67 @@ impl PamHooks for Twinlock {
 }
 
 fn authenticate(mut host: Host<'_>, arguments: &[&CStr]) -> PamResultCode {
-    let options = match Options::parse(arguments.iter().map(|argument| argument.to_bytes())) {
+    let options = match parse(arguments) {
         Ok(options) => options,
-        Err(bad) => {
-            sys::syslog(Level::Error, &format!("pam_twinlock: {bad}; denied"));
-            return outcome::code(&Outcome::BadArgument, crate::options::Unavailable::Deny, || {
-                Standing::Guarded
-            });
-        }
+        Err(code) => return code,
     };
-    fault_injection(&options);
     let (outcome, login) = match host.circumstances() {
-        Ok(login) => (attempt(&mut host, &login, &options), login),
+        Ok(login) => (attempt(&mut host, &login, &options, dialogue::authenticate), login),
         Err(outcome) => (outcome, Circumstances::default()),
     };
-    if let Some((level, text)) = record::line(&outcome, &login)
+    if outcome == Outcome::Granted {
+        host.remember_granted(&login.user);
+    }
+    tell(Phase::Auth, &outcome, &login, &options);
+    outcome::code(&outcome, options.unavailable, || standing(&login))
+}
+
+fn account(mut host: Host<'_>, arguments: &[&CStr]) -> PamResultCode {
+    let options = match parse(arguments) {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
+    let (outcome, login) = match host.circumstances() {
+        Ok(login) if host.was_granted(&login.user) => return PamResultCode::PAM_SUCCESS,
+        Ok(login) => (attempt(&mut host, &login, &options, dialogue::account), login),
+        Err(outcome) => (outcome, Circumstances::default()),
+    };
+    tell(Phase::Account, &outcome, &login, &options);
+    outcome::account_code(&outcome, options.unavailable, || standing(&login))
+}
+
+/// The arguments of the line; one that is not understood denies.
+fn parse(arguments: &[&CStr]) -> Result<Options, PamResultCode> {
+    match Options::parse(arguments.iter().map(|argument| argument.to_bytes())) {
+        Ok(options) => {
+            fault_injection(&options);
+            Ok(options)
+        }
+        Err(bad) => {
+            sys::syslog(Level::Error, &format!("pam_twinlock: {bad}; denied"));
+            let (outcome, deny) = (Outcome::BadArgument, crate::options::Unavailable::Deny);
+            Err(outcome::code(&outcome, deny, || Standing::Guarded))
+        }
+    }
+}
+
+fn tell(phase: Phase, outcome: &Outcome, login: &Circumstances, options: &Options) {
+    if let Some((level, text)) = record::line(phase, outcome, login)
         && (level != Level::Debug || options.debug)
     {
         sys::syslog(level, &text);
     }
-    outcome::code(&outcome, options.unavailable, || {
-        let uid = User::from_name(&login.user).ok().flatten().map(|user| user.uid.as_raw());
-        Standing::of(uid, &login.rhost, &login.service)
-    })
 }
 
-fn attempt(host: &mut Host<'_>, login: &Circumstances, options: &Options) -> Outcome {
+fn standing(login: &Circumstances) -> Standing {
+    let uid = User::from_name(&login.user).ok().flatten().map(|user| user.uid.as_raw());
+    Standing::of(uid, &login.rhost, &login.service)
+}
+
+/// A phase of a login, with the daemon.
+type Talk<'a> = fn(&mut Host<'a>, &mut Daemon, &Circumstances, &Options, [u8; limit::NONCE]) -> Outcome;
+
+fn attempt<'a>(host: &mut Host<'a>, login: &Circumstances, options: &Options, talk: Talk<'a>) -> Outcome {
     let socket = match &options.socket {
         Some(path) => path.clone(),
         None => default_socket(login.euid),
@@ -86,7 +126,7 @@ fn attempt(host: &mut Host<'_>, login: &Circumstances, options: &Options) -> Out
     if getrandom::fill(&mut nonce).is_err() {
         return Outcome::NoContext("no randomness for the nonce");
     }
-    dialogue::authenticate(host, &mut Daemon::at(&socket), login, options, nonce)
+    talk(host, &mut Daemon::at(&socket), login, options, nonce)
 }
 
 fn default_socket(euid: u32) -> PathBuf {
@@ -107,7 +147,8 @@ fn guarded(entry: impl FnOnce() -> PamResultCode) -> PamResultCode {
     SILENT.call_once(|| std::panic::set_hook(Box::new(|_| {})));
     catch_unwind(AssertUnwindSafe(entry)).unwrap_or_else(|payload| {
         std::mem::forget(payload); // dropping it could panic again
-        if let Some((level, text)) = record::line(&Outcome::Panicked, &Circumstances::default()) {
+        if let Some((level, text)) = record::line(Phase::Auth, &Outcome::Panicked, &Circumstances::default())
+        {
             sys::syslog(level, &text);
         }
         outcome::code(&Outcome::Panicked, crate::options::Unavailable::Deny, || Standing::Guarded)

@@ -16,6 +16,9 @@ use crate::{
     outcome::Outcome,
 };
 
+/// Name of our data on the handle (pam_set_data(3)).
+const GRANTED: &str = "twinlock-granted-to";
+
 /// The application behind a PAM handle.
 pub(super) struct Host<'a> {
     pub(super) handle: &'a mut PamHandle,
@@ -44,6 +47,19 @@ impl Host<'_> {
             uid: getuid().as_raw(),
             euid: geteuid().as_raw(),
         })
+    }
+
+    /// Keeps on the handle that its auth phase passed by us, for this user.
+    pub(super) fn remember_granted(&mut self, user: &str) {
+        // Without it the account phase denies: the safe side.
+        let _ = self.handle.set_data(GRANTED, Box::new(user.to_owned()));
+    }
+
+    /// Whether the auth phase of this handle passed by us, for this user.
+    pub(super) fn was_granted(&self, user: &str) -> bool {
+        // SAFETY: pam_get_data(3) gives what was set under this name, which is ours alone and always a String.
+        let granted = unsafe { self.handle.get_data::<String>(GRANTED) };
+        granted.is_ok_and(|granted| granted == user)
     }
 
     fn item<'a, T: Item<'a>>(&'a self, text: impl FnOnce(T) -> &'a std::ffi::CStr) -> String {

@@ -1,0 +1,101 @@
+//! The account phase: a login that skipped the auth phase, at the doors where that happens.
+
+use nix::sys::signal::Signal;
+use twinlock_tests::{
+    pamhost::{self, pam},
+    ssh::{self, client, client_command, outcome},
+    world::{self, PASSWORD, World, as_user, root},
+};
+
+/// Password and code for whoever has no key; and the account phase for whoever has.
+const STACK: &str = "\
+auth     requisite pam_unix.so nodelay
+auth     required  pam_twinlock.so after_first_factor debug
+account  required  pam_unix.so
+account  required  pam_twinlock.so debug
+session  required  pam_permit.so
+";
+/// A key alone is enough for sshd.
+const KEY_OR_PASSWORD: &str =
+    "KbdInteractiveAuthentication yes\nPasswordAuthentication no\nPubkeyAuthentication yes\n";
+
+#[test]
+fn a_key_alone_is_refused_where_a_second_factor_is_asked_and_nowhere_else() {
+    let world = World::new();
+    let (daemon, _sshd) = (world.daemon(), world.sshd(STACK, KEY_OR_PASSWORD));
+    let (phone, key) = (world.enroll("alice"), ssh::key_for("alice"));
+    let bobs = ssh::key_for("bob");
+    // Enrolled, so asked; by a key alone nobody was. Not enrolled and optional: not asked.
+    assert!(!outcome(client("alice", &["-i", &key]), "alice").0);
+    assert!(outcome(client("bob", &["-i", &bobs]), "bob").0);
+    let log = world.log_with("pam_twinlock(sshd:account): a second factor is needed and was not asked");
+    assert!(!log.contains("authentication failure"), "who has the key is no guesser");
+    assert_eq!(world.logins("alice"), ["denied auth-skipped"]);
+    // Password and code: the account phase knows that the auth phase passed, and asks nobody.
+    let mut ssh = client("alice", &["-o", "PubkeyAuthentication=no"]);
+    ssh.answer("Password: ", PASSWORD);
+    ssh.answer("Verification code: ", &phone.code(0));
+    assert!(outcome(ssh, "alice").0);
+    assert_eq!(world.logins("alice"), ["denied auth-skipped", "granted"]);
+    // Exempt: the key alone is enough, for as long as that lasts.
+    assert!(root(&["user", "exempt", "alice", "--until", "1h", "--reason", "deploy"]).status.success());
+    assert!(outcome(client("alice", &["-i", &key]), "alice").0);
+    assert!(root(&["user", "exempt", "alice", "--off"]).status.success());
+    // Required and not enrolled.
+    assert!(root(&["user", "require", "bob"]).status.success());
+    assert!(!outcome(client("bob", &["-i", &bobs]), "bob").0);
+    // The daemon hangs, then is gone: refused, and no failure of anybody's.
+    daemon.signal(Signal::SIGSTOP);
+    assert!(!outcome(client("alice", &["-i", &key]), "alice").0);
+    daemon.signal(Signal::SIGCONT);
+    assert!(daemon.stop().success());
+    assert!(!outcome(client("alice", &["-i", &key]), "alice").0);
+    assert!(!world.log().contains("authentication failure"));
+}
+
+#[test]
+fn programs_without_a_terminal_fail_fast_or_pass_when_exempt() {
+    let world = World::new();
+    let (_daemon, _sshd) = (world.daemon(), world.sshd(STACK, KEY_OR_PASSWORD));
+    let (_phone, key) = (world.enroll("alice"), ssh::key_for("alice"));
+    let batch = || {
+        let begin = std::time::Instant::now();
+        let out = client_command("alice", &["-i", &key, "-o", "BatchMode=yes"])
+            .output()
+            .unwrap_or_else(|_| unreachable!());
+        (out.status.success(), begin.elapsed())
+    };
+    let (inside, took) = batch();
+    assert!(!inside && took.as_secs() < 2, "{took:?}");
+    assert!(root(&["user", "exempt", "alice", "--until", "1h", "--reason", "deploy"]).status.success());
+    assert!(batch().0);
+}
+
+#[test]
+fn doors_that_have_no_auth_phase_are_not_touched() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    let _phone = world.enroll("alice");
+    world::sh("mkdir -p /etc/twinlock");
+    // Everything asks our account line; only sshd has opted in.
+    for service in ["su", "cron", "atd", "systemd-user"] {
+        world::stack(
+            service,
+            "auth sufficient pam_rootok.so\nauth required pam_deny.so\naccount required pam_unix.so\n\
+             account required pam_twinlock.so\nsession required pam_permit.so\n",
+        );
+        let run = pamhost::run(&["-A", "-s", service, "-u", "alice"]);
+        assert!(run.said.contains("acct_mgmt 0 "), "{service}: {run:?}");
+    }
+    assert_eq!(world::sh("su alice -c 'id -un'").trim(), "alice", "root's su has no auth phase of ours");
+    let sshd = "account required pam_unix.so\naccount required pam_twinlock.so\n";
+    world::stack("sshd", sshd);
+    let run = pamhost::run(&["-A", "-s", "sshd", "-u", "alice"]);
+    assert!(run.said.contains(&format!("acct_mgmt {} ", pam::PERM_DENIED)), "{run:?}");
+    // A program that runs as the user says that it is sshd: its own account, and the strictest of all rules.
+    world::sh(&format!("install -m 0755 {} /usr/local/bin/pamhost", pamhost::PROGRAM));
+    world::stack("sshd", "account required pam_twinlock.so\n");
+    let own = as_user("alice", "/usr/local/bin/pamhost").args(["-A", "-s", "sshd", "-u", "alice"]).output();
+    let said = own.map(|out| String::from_utf8_lossy(&out.stdout).into_owned()).unwrap_or_default();
+    assert!(said.contains(&format!("acct_mgmt {} ", pam::PERM_DENIED)), "{said}");
+}
