@@ -255,6 +255,12 @@ fn the_account_phase_believes_its_own_auth_phase_and_else_the_daemon() {
     let verdict = |outcome| Script::new().verdict(outcome);
     // Passed by us on this handle: nobody is asked again.
     assert_eq!(account(verdict(Outcome::Granted), &["-S"]), (pam::SUCCESS, 1));
+    // A handle is used again and fails: the first pass is forgotten.
+    let host = Host::new("");
+    let daemon = serve(&host, [Outcome::Granted, Outcome::Denied, Outcome::Denied].map(verdict).to_vec());
+    let run = host.run(&["-S", "-2"]);
+    assert!(run.said.contains(&format!("acct_mgmt {} ", pam::PERM_DENIED)), "{run:?}");
+    assert_eq!(daemon.heard().len(), 3);
     // Skipped: what the daemon says. A grant cannot be right where nothing was asked.
     for (outcome, code) in [
         (Outcome::NotNeeded, pam::SUCCESS),

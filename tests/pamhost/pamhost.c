@@ -1,10 +1,10 @@
 /* An application that authenticates by PAM, as friendly or hostile as a test wants it.
  *
  *   pamhost [-c CONFDIR] [-s SERVICE] [-u USER] [-r RHOST] [-t TTY] [-e NAME=VALUE]...
- *           [-n TIMES] [-S] [-A] [-T] [-H] [ANSWER...]
+ *           [-n TIMES] [-S] [-2] [-A] [-T] [-H] [ANSWER...]
  *
  * Prints each message of a module ("prompt echo-on: TEXT"), then "auth CODE NAME" and, with -S, the same of every other
- * entry point: setcred, acct_mgmt, open_session, close_session, chauthtok. With -A it skips the auth phase, as sshd does
+ * entry point, behind a second auth phase if -2 is given: setcred, acct_mgmt, open_session, close_session, chauthtok. With -A it skips the auth phase, as sshd does
  * for keys, and prints "acct_mgmt CODE NAME".
  * An ANSWER is typed at a prompt; these are special:
  *   @stdin      ask the driver: a line of standard input
@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 static const char *confdir, *service = "test", *user = "alice", *rhost, *tty, *env[16];
-static int env_count, times = 1, setcred, skip_auth, threaded, hostile;
+static int env_count, times = 1, setcred, again, skip_auth, threaded, hostile;
 static char **answers;
 static FILE *out;
 static pam_handle_t *handle;
@@ -114,6 +114,8 @@ static void *cycle(void *unused)
     }
     code = pam_authenticate(handle, 0);
     fprintf(out, "auth %d %s\n", code, pam_strerror(handle, code));
+    if (again)
+        report("again", pam_authenticate(handle, 0));
     if (setcred) {
         report("setcred", pam_setcred(handle, PAM_ESTABLISH_CRED));
         report("acct_mgmt", pam_acct_mgmt(handle, 0));
@@ -183,7 +185,7 @@ static void be_hostile(void)
 int main(int argc, char **argv)
 {
     int option;
-    while ((option = getopt(argc, argv, "c:s:u:r:t:e:n:SATH")) != -1) {
+    while ((option = getopt(argc, argv, "c:s:u:r:t:e:n:S2ATH")) != -1) {
         switch (option) {
         case 'c': confdir = optarg; break;
         case 's': service = optarg; break;
@@ -193,6 +195,7 @@ int main(int argc, char **argv)
         case 'e': if (env_count < 16) env[env_count++] = optarg; break;
         case 'n': times = atoi(optarg); break;
         case 'S': setcred = 1; break;
+        case '2': again = 1; break;
         case 'A': skip_auth = 1; break;
         case 'T': threaded = 1; break;
         case 'H': hostile = 1; break;

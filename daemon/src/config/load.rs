@@ -306,6 +306,25 @@ mod tests {
     }
 
     #[test]
+    fn roles_of_two_files_stand_in_one_list_and_a_mistake_names_its_file() {
+        let role =
+            |name: &str| format!("[[role]]\nname = '{name}'\ngroups = ['*']\nsecond-factor = 'optional'\n");
+        let (one, two) = (role("one"), role("two"));
+        let files = Files::of(&[("twinlock.toml", &one), ("twinlock.d/10.toml", &two)]);
+        let names: Vec<_> = files.load().config.unwrap().role.into_iter().map(|role| role.name).collect();
+        assert_eq!(names, ["one", "two"]);
+        let twice = Files::of(&[("twinlock.toml", &one), ("twinlock.d/10.toml", &one)]);
+        assert!(twice.findings().contains("role.name \"one\" is there twice"), "{}", twice.findings());
+        let exempt = "[[exempt]]\nusers = ['root']\nreason = ''\n";
+        let bad = Files::of(&[("twinlock.toml", &one), ("twinlock.d/10.toml", exempt)]);
+        assert!(
+            bad.findings().starts_with("twinlock.d/10.toml: error: exempt.reason is empty"),
+            "{}",
+            bad.findings()
+        );
+    }
+
+    #[test]
     fn an_unknown_key_is_named_with_its_line_and_the_nearest_valid_one() {
         let files = Files::of(&[("twinlock.toml", "issuer = 'A'\n\n[totp]\ndigts = 6\n")]);
         assert_eq!(files.findings(), "twinlock.toml:4: error: unknown key digts; did you mean digits?");
@@ -352,6 +371,10 @@ mod tests {
         assert_eq!(last_good.recall(), None);
         let mut config = Config { issuer: Some("Example \"Corp\"".into()), ..Config::default() };
         config.limits.longest_delay = std::time::Duration::from_secs(90);
+        let policy = "[[role]]\nname = 'a'\nusers = ['x']\nsecond-factor = 'required'\nservices = ['sshd']\n\
+                      [[exempt]]\nnetworks = ['10.0.0.0/8']\nusers = ['x']\nuntil = 2027-01-31\nreason = 'r'\n";
+        let policy: Config = toml::from_str(policy).unwrap();
+        (config.role, config.exempt) = (policy.role, policy.exempt);
         last_good.keep(&config).unwrap();
         assert_eq!(last_good.recall(), Some(config));
         fs::write(folder.path().join("last-good.toml"), "[totp]\ndigits = 99").unwrap();

@@ -235,12 +235,20 @@ impl Ports {
         Ok(Named { account, portfolio: Some(portfolio) })
     }
 
-    /// The account of a record, as NSS knows it now; one whose user is gone has no groups.
+    /// The account of a record, as NSS knows it now; one whose user is gone has no groups. Without a directory the list is
+    /// still one, of what then holds: required.
     async fn account_of(&self, portfolio: &Portfolio) -> Result<Account, Undecided> {
         let name =
             UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
-        let found = self.directory.by_name(Lane::Admin, &name, &self.in_force().named).await?;
-        Ok(found.filter(|account| account.uid == portfolio.uid).unwrap_or_else(|| gone(portfolio)))
+        Ok(match self.directory.by_name(Lane::Admin, &name, &self.in_force().named).await {
+            Ok(found) => {
+                found.filter(|account| account.uid == portfolio.uid).unwrap_or_else(|| gone(portfolio))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accounts are listed without their groups");
+                Account { groups: None, ids: None, ..gone(portfolio) }
+            }
+        })
     }
 
     async fn list(

@@ -61,9 +61,7 @@ fn authenticate(mut host: Host<'_>, arguments: &[&CStr]) -> PamResultCode {
         Ok(login) => (attempt(&mut host, &login, &options, dialogue::authenticate), login),
         Err(outcome) => (outcome, Circumstances::default()),
     };
-    if outcome == Outcome::Granted {
-        host.remember_granted(&login.user);
-    }
+    host.remember_granted((outcome == Outcome::Granted).then_some(login.user.as_str()));
     tell(Phase::Auth, &outcome, &login, &options);
     outcome::code(&outcome, options.unavailable, || standing(&login))
 }
@@ -74,7 +72,7 @@ fn account(mut host: Host<'_>, arguments: &[&CStr]) -> PamResultCode {
         Err(code) => return code,
     };
     let (outcome, login) = match host.circumstances() {
-        Ok(login) if host.was_granted(&login.user) => return PamResultCode::PAM_SUCCESS,
+        Ok(login) if host.granted() == Some(login.user.as_str()) => return PamResultCode::PAM_SUCCESS,
         Ok(login) => (attempt(&mut host, &login, &options, dialogue::account), login),
         Err(outcome) => (outcome, Circumstances::default()),
     };

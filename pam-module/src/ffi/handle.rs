@@ -49,17 +49,19 @@ impl Host<'_> {
         })
     }
 
-    /// Keeps on the handle that its auth phase passed by us, for this user.
-    pub(super) fn remember_granted(&mut self, user: &str) {
-        // Without it the account phase denies: the safe side.
-        let _ = self.handle.set_data(GRANTED, Box::new(user.to_owned()));
+    /// Keeps on the handle that its auth phase passed by us for this user; `None`: that it did not, whatever was before.
+    pub(super) fn remember_granted(&mut self, user: Option<&str>) {
+        if user.is_some() || self.granted().is_some() {
+            // Without it the account phase denies: the safe side.
+            let _ = self.handle.set_data(GRANTED, Box::new(user.map(str::to_owned)));
+        }
     }
 
-    /// Whether the auth phase of this handle passed by us, for this user.
-    pub(super) fn was_granted(&self, user: &str) -> bool {
-        // SAFETY: pam_get_data(3) gives what was set under this name, which is ours alone and always a String.
-        let granted = unsafe { self.handle.get_data::<String>(GRANTED) };
-        granted.is_ok_and(|granted| granted == user)
+    /// For whom the last auth phase of this handle passed by us.
+    pub(super) fn granted(&self) -> Option<&str> {
+        // SAFETY: pam_get_data(3) gives what was set under this name, which is ours alone and always of this type.
+        let granted = unsafe { self.handle.get_data::<Option<String>>(GRANTED) };
+        granted.ok()?.as_deref()
     }
 
     fn item<'a, T: Item<'a>>(&'a self, text: impl FnOnce(T) -> &'a std::ffi::CStr) -> String {

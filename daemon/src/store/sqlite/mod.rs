@@ -96,8 +96,11 @@ impl Sqlite {
         let connection = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         worker::control(&connection, "BEGIN")?;
         let result = verb(&connection);
-        worker::control(&connection, "COMMIT")?;
-        result
+        let ended = worker::control(&connection, "COMMIT");
+        if ended.is_err() && !connection.is_autocommit() {
+            let _ = connection.execute_batch("ROLLBACK"); // or the next look would find itself in this one
+        }
+        result.and_then(|found| ended.map(|()| found))
     }
 }
 
