@@ -1,6 +1,6 @@
 //! `Admin`: what root may do.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -22,23 +22,17 @@ use crate::{
     access::{self, Administrator},
     accounts::{Account, Lane},
     audit,
-    clock::Timestamp,
     engine::{
         clock_guard::Trust,
         enrollment::{MOST_FACTORS, Pending, choose_label, parse_key},
         policy,
     },
     factor::totp,
-    names::{UserName, printable},
+    names::UserName,
     random,
     secret::Secret,
     store::{Added, Portfolio, Proof},
 };
-
-/// Entries read from the trail at a time.
-const PAGE: u32 = 256;
-/// How often a follower looks for new entries.
-const FOLLOW: Duration = Duration::from_millis(500);
 
 pub(super) struct Service {
     ports: Arc<Ports>,
@@ -361,49 +355,6 @@ impl Ports {
         })
     }
 
-    async fn read_audit(
-        &self,
-        _: &Administrator,
-        request: AuditRequest,
-        sender: &mpsc::Sender<Result<AuditEntry, Status>>,
-    ) -> Result<(), Undecided> {
-        let mut filter = audit::Filter {
-            user: Some(request.user).filter(|user| !user.is_empty()),
-            since: request.since.map(Timestamp::from_secs),
-            event: Some(request.event).filter(|event| !event.is_empty()),
-            behind: 0,
-        };
-        if let Some(event) = &filter.event
-            && !audit::Event::ALL.iter().any(|known| known.name() == event)
-        {
-            let known: Vec<_> = audit::Event::ALL.iter().map(|event| event.name()).collect();
-            return Err(Undecided::Usage(format!(
-                "there is no event \"{}\"; there are {}",
-                printable(event, 32),
-                known.join(", ")
-            )));
-        }
-        loop {
-            let page = self.store.trail(filter.clone(), PAGE).await?;
-            let audit::Page { entries, seen, full } = page;
-            filter.behind = seen;
-            for entry in entries {
-                if sender.send(Ok(message(entry))).await.is_err() {
-                    return Ok(());
-                }
-            }
-            if !full && !request.follow {
-                return Ok(());
-            }
-            if !full {
-                tokio::select! {
-                    () = sender.closed() => return Ok(()),
-                    () = tokio::time::sleep(FOLLOW) => {}
-                }
-            }
-        }
-    }
-
     async fn state(&self, _: &Administrator) -> Result<DaemonState, Undecided> {
         let portfolios = self.store.portfolios().await?;
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -440,10 +391,4 @@ impl Ports {
             reason: reason.to_owned(),
         }
     }
-}
-
-fn message(entry: audit::Entry) -> AuditEntry {
-    let audit::Entry { number: _, time, event, subject, method, outcome, reason } = entry;
-    let audit::Subject { user, service, rhost, actor, claimed_by } = subject;
-    AuditEntry { time_ms: time.0, event, user, service, rhost, method, outcome, reason, actor, claimed_by }
 }

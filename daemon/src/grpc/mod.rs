@@ -7,11 +7,13 @@ mod enrollment;
 mod flags;
 mod incoming;
 mod login;
+mod origin;
 mod policy;
 mod self_service;
 mod spares;
 mod status;
 mod time;
+mod trail;
 mod upkeep;
 
 use std::sync::{Arc, RwLock};
