@@ -159,6 +159,10 @@ async fn list(
             (false, None) if account.enrolled => "enrolled".to_owned(),
             (false, None) => "not enrolled".to_owned(),
         };
+        let state = match account.exempt_until {
+            Some(until) => format!("{state}, exempt until {}", output::time(until)),
+            None => format!("{state}, {}", output::requirement(account.requirement())),
+        };
         let (user, uid, failures) = (clean(&account.user), account.uid, account.failures_since_success);
         line(format!("{user:<24} {uid:>8}  {active:<9} {failures:<8} {state}"))?;
     }

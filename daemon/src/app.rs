@@ -22,7 +22,7 @@ use crate::{
     audit,
     clock::{Clock, SystemClock},
     config::{self, Config, LastGood, Origin},
-    engine::policy::{Ids, Named},
+    engine::policy::Ids,
     grpc::{self, ClockGuard, InForce, Ports},
     names::printable,
     options::Options,
@@ -121,10 +121,10 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
 pub fn check(options: &Options, mut print: impl FnMut(&str)) -> bool {
     let mut outcome = config::load(&options.config);
     if let Some(config) = &outcome.config {
-        let named = config.rules().named();
-        match accounts::helper::resolve(&named) {
-            Ok(ids) => outcome.findings.extend(nobody(&named, &ids).map(|(what, name)| {
-                let sentence = format!("there is no {what} \"{}\"", printable(name, 64));
+        let rules = config.rules();
+        match accounts::helper::resolve(&rules.named()) {
+            Ok(ids) => outcome.findings.extend(rules.nobody(&ids).into_iter().map(|(what, name, rule)| {
+                let sentence = format!("there is no {what} \"{}\" ({rule})", printable(name, 64));
                 config::Finding::error("", &sentence, "make it, or mend the rule that names it")
             })),
             Err(errno) => outcome.findings.push(config::Finding::warning(
@@ -143,14 +143,6 @@ pub fn check(options: &Options, mut print: impl FnMut(&str)) -> bool {
         }
     }
     !outcome.has_errors()
-}
-
-/// Names in rules that mean nobody.
-fn nobody<'a>(named: &'a Named, ids: &'a Ids) -> impl Iterator<Item = (&'static str, &'a str)> {
-    let users =
-        named.users.iter().filter(|name| !ids.users.contains_key(*name)).map(|name| ("user", &**name));
-    let groups = named.groups.iter().filter(|name| !ids.groups.contains_key(*name));
-    users.chain(groups.map(|name| ("group", &**name)))
 }
 
 /// No core dumps, no looking in by others, nothing readable by accident.
@@ -220,16 +212,16 @@ async fn compose(options: &Options, config: Config, origin: &Origin) -> Result<P
 
 /// Looks up whom the rules mean.
 async fn prepare(directory: &dyn Directory, config: Config, origin: &Origin) -> InForce {
-    let named = config.rules().named();
-    let ids = match directory.ids(Lane::Admin, &named).await {
+    let rules = config.rules();
+    let ids = match directory.ids(Lane::Admin, &rules.named()).await {
         Ok(ids) => ids,
         Err(error) => {
             tracing::error!(%error, "exemptions by user or group release nobody until twinlockd is reloaded");
             Ids::default()
         }
     };
-    for (what, name) in nobody(&named, &ids) {
-        tracing::warn!("there is no {what} \"{}\", which a rule names", printable(name, 64));
+    for (what, name, rule) in rules.nobody(&ids) {
+        tracing::warn!("there is no {what} \"{}\" ({rule})", printable(name, 64));
     }
     InForce::new(config, describe(origin), &host_name(), &ids)
 }

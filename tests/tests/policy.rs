@@ -213,7 +213,11 @@ fn policy_check_names_place_and_remedy_and_needs_no_daemon() {
     };
     for (file, code, expected) in [
         (EVERYONE.to_owned(), 0, ""),
-        (ADMINS.replace("sudo", "no-such-group"), 1, "error: there is no group \"no-such-group\"; make it"),
+        (
+            ADMINS.replace("sudo", "no-such-group"),
+            1,
+            "error: there is no group \"no-such-group\" (role admins); make it",
+        ),
         (ADMINS.replace("required", "off"), 1, "disables the second factor for everyone"),
         (format!("{ADMINS}enforce = false\n"), 0, "warning: role is enforced nowhere"),
         (

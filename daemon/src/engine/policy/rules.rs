@@ -147,6 +147,24 @@ impl Rules {
         named
     }
 
+    /// Names that mean nobody, each with the rule that uses it first: what it is, its name, the rule.
+    #[must_use]
+    pub fn nobody<'a>(&'a self, ids: &Ids) -> Vec<(&'static str, &'a str, &'a str)> {
+        let roles = self.roles.iter().map(|role| (&role.name, &role.users, &role.groups));
+        let exemptions = self.exemptions.iter().map(|rule| (&rule.name, &rule.users, &rule.groups));
+        let mut found: Vec<(&str, &str, &str)> = Vec::new();
+        for (rule, users, groups) in roles.chain(exemptions) {
+            let users = users.iter().filter(|name| !ids.users.contains_key(*name)).map(|name| ("user", name));
+            let groups = groups.iter().filter(|name| !ids.groups.contains_key(*name));
+            for (what, name) in users.chain(groups.map(|name| ("group", name))) {
+                if !found.iter().any(|(of, known, _)| *of == what && known == name) {
+                    found.push((what, name, rule));
+                }
+            }
+        }
+        found
+    }
+
     /// Fixes what the names of exemptions mean. Without this they release nobody by name.
     pub fn pin(&mut self, ids: &Ids) {
         for exemption in &mut self.exemptions {
