@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use pam_twinlock::{
     application::{Application, Circumstances, ConversationFailed, Echo},
     authority::{Authority, Fault, Talk},
-    dialogue,
+    dialogue::{self, Phase},
     options::Options,
     outcome::Outcome,
 };
@@ -64,7 +64,7 @@ fuzz_target!(|messages: Vec<Vec<u8>>| {
     let login = Circumstances { user: "alice".into(), service: "sshd".into(), ..Circumstances::default() };
     let options = Options::parse([]).expect("no argument is good");
     let mut person = Person(0);
-    let outcome = dialogue::authenticate(&mut person, &mut Script(steps), &login, &options, NONCE);
+    let outcome = dialogue::converse(Phase::Auth, &mut person, &mut Script(steps), &login, &options, NONCE);
     assert!(person.0 <= 10, "{} prompts", person.0);
     if matches!(outcome, Outcome::Granted | Outcome::NotNeeded) {
         let verdict = verdict.expect("a yes without a verdict");

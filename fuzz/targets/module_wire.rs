@@ -13,7 +13,7 @@ use std::{
 use libfuzzer_sys::fuzz_target;
 use pam_twinlock::{
     application::{Application, Circumstances, ConversationFailed, Echo},
-    dialogue,
+    dialogue::{self, Phase},
     options::Options,
     outcome::Outcome,
     wire::Daemon,
@@ -61,6 +61,7 @@ fuzz_target!(|bytes: &[u8]| {
     let login = Circumstances { user: "alice".into(), service: "sshd".into(), ..Circumstances::default() };
     let options = Options::parse([]).expect("no argument is good");
     let nonce = *b"\x9d\x01\xfe\x33nobody-knows";
-    let outcome = dialogue::authenticate(&mut Person, &mut Daemon::at(path), &login, &options, nonce);
+    let outcome =
+        dialogue::converse(Phase::Auth, &mut Person, &mut Daemon::at(path), &login, &options, nonce);
     assert!(matches!(outcome, Outcome::Unavailable(_)), "{outcome:?}");
 });

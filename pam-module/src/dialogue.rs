@@ -20,28 +20,6 @@ const MAX_PROMPTS: usize = 10;
 /// Steps of any kind in one conversation.
 const MAX_STEPS: usize = 32;
 
-/// Authenticates: talks with the daemon, shows what it asks, returns how it ended.
-pub fn authenticate<A: Authority>(
-    application: &mut impl Application,
-    authority: &mut A,
-    login: &Circumstances,
-    options: &Options,
-    nonce: [u8; limit::NONCE],
-) -> Outcome {
-    converse(application, authority, login, options, nonce, Phase::Auth)
-}
-
-/// The account phase of a login whose auth phase did not pass by us: the daemon is asked, nobody else is.
-pub fn account<A: Authority>(
-    application: &mut impl Application,
-    authority: &mut A,
-    login: &Circumstances,
-    options: &Options,
-    nonce: [u8; limit::NONCE],
-) -> Outcome {
-    converse(application, authority, login, options, nonce, Phase::Account)
-}
-
 /// What PAM called us for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -62,13 +40,15 @@ impl Phase {
     }
 }
 
-fn converse<A: Authority>(
+/// Talks with the daemon, shows what it asks, returns how it ended. In the account phase, of a login whose auth phase did
+/// not pass by us, the daemon is asked, and nobody else is.
+pub fn converse<A: Authority>(
+    phase: Phase,
     application: &mut impl Application,
     authority: &mut A,
     login: &Circumstances,
     options: &Options,
     nonce: [u8; limit::NONCE],
-    phase: Phase,
 ) -> Outcome {
     let timeout = options.timeout_for(&login.service);
     let Some(deadline) = Instant::now().checked_add(timeout) else {

@@ -103,7 +103,7 @@ fn run(person: &mut Person, conversations: Vec<Vec<Result<Step, Fault>>>) -> (Ou
     let heard = Heard::default();
     let mut daemon = Daemon { conversations: conversations.into(), heard: Rc::clone(&heard) };
     let login = Circumstances { user: "alice".into(), service: "sshd".into(), ..Circumstances::default() };
-    let outcome = authenticate(person, &mut daemon, &login, &Options::default(), NONCE);
+    let outcome = converse(Phase::Auth, person, &mut daemon, &login, &Options::default(), NONCE);
     (outcome, heard.take())
 }
 

@@ -83,6 +83,12 @@ fn roles_and_exemptions_decide_who_is_asked_where() {
         assert_eq!(log_in("alice", "sshd", rhost, ""), expected, "{rhost}");
     }
     assert_eq!(log_in("alice", "sudo", "10.20.1.2", ""), pam::AUTH_ERR, "another service");
+    // SSH_CONNECTION is sshd's word, and nobody else's: pam_env may set it from a file of the user's.
+    let saying = |tty: &str| {
+        let variable = "SSH_CONNECTION=10.20.1.2 50000 192.0.2.1 22";
+        pamhost::run(&["-s", "sshd", "-u", "alice", "-t", tty, "-e", variable, ""]).code
+    };
+    assert_eq!((saying("ssh"), saying("/dev/pts/0")), (LET_IN, pam::AUTH_ERR));
     assert_eq!(explain("alice", "sshd", "10.20.1.2"), "skip (exempt 1: released: ticket 4711)");
     assert_eq!(explain("alice", "sshd", ""), "deny (role admins: required; role everyone: optional)");
     assert_eq!(explain("bob", "sshd", ""), "skip (role everyone: optional)");

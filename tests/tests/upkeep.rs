@@ -11,6 +11,7 @@ use std::{
 };
 
 use twinlock_tests::{
+    fault::Fault,
     pamhost::{self, pam},
     phone::Phone,
     world::{self, World, as_user, root},
@@ -226,4 +227,20 @@ fn a_daemon_that_is_killed_while_keys_change_loses_nothing() {
     for (user, phone) in ["alice", "bob"].iter().zip(&phones) {
         assert_eq!(log_in(user, &phone.code(0)), pam::SUCCESS, "{user}");
     }
+}
+
+#[test]
+fn a_change_of_keys_whose_end_is_not_known_is_not_followed_by_another() {
+    let world = World::new();
+    let daemon = world.daemon();
+    let _phone = world.enroll("alice");
+    let failing = Fault::inject(&daemon, "pwrite64:error=EIO"); // the store, and not the key file
+    assert!(!root(&["key", "rotate"]).status.success());
+    drop(failing);
+    let again = root(&["key", "rotate"]);
+    assert!(again.status.code() == Some(1) && text(&again.stderr).contains("restart twinlockd"), "{again:?}");
+    assert!(root(&["db", "check"]).status.success());
+    let _daemon = daemon.crash_and_restart();
+    assert!(root(&["db", "check"]).status.success());
+    assert!(root(&["key", "rotate"]).status.success());
 }

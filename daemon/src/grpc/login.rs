@@ -255,7 +255,9 @@ async fn begin(ports: &Ports, applicant: &Applicant, open: &Open) -> Result<Begi
         None => policy::stranger(),
         Some(account) => {
             let place = match applicant {
-                Applicant::Host(_) => Place { service: Some(&open.service), address: client(open) },
+                Applicant::Host(_) => {
+                    Place { service: Some(&open.service), address: client(applicant, open) }
+                }
                 Applicant::Own(_) => Place::default(), // claims
             };
             ports.decide(&force, account, stored.as_ref(), place)

@@ -51,8 +51,8 @@ pub struct Ports {
     pub sealer: Sealer,
     /// Where the sealing key is from.
     pub key_source: KeySource,
-    /// Held by whoever changes the keys.
-    pub rotating: tokio::sync::Mutex<()>,
+    /// Held by whoever changes the keys; true when it is not known whether the last change reached the disk.
+    pub rotating: tokio::sync::Mutex<bool>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.

@@ -24,7 +24,7 @@ pub(super) fn evidence(applicant: &Applicant, open: &Open) -> (FirstFactor, Sour
         Applicant::Own(owner) => (FirstFactor::Unknown, Source::local("user.sock", "", owner.uid())),
         Applicant::Host(_) => {
             let known = open.after_first_factor || (open.publickey && from_sshd(applicant, open));
-            let source = match client(open) {
+            let source = match client(applicant, open) {
                 Some(address) => Source::address(address),
                 // A host name, or a local login: by who is there, so that strangers do not share a budget.
                 None if !open.rhost.is_empty() => Source::named(&open.rhost),
@@ -35,9 +35,11 @@ pub(super) fn evidence(applicant: &Applicant, open: &Open) -> (FirstFactor, Sour
     }
 }
 
-/// The address of the client: what sshd says, else what the application does, if that is no name.
-pub(super) fn client(open: &Open) -> Option<IpAddr> {
-    ssh_client(&open.ssh_connection).or_else(|| open.rhost.parse().ok())
+/// The address of the client: what sshd says in SSH_CONNECTION (of anybody else that variable may come from a user's
+/// file), else what the application does, if that is no name.
+pub(super) fn client(applicant: &Applicant, open: &Open) -> Option<IpAddr> {
+    let by_sshd = from_sshd(applicant, open).then(|| ssh_client(&open.ssh_connection)).flatten();
+    by_sshd.or_else(|| open.rhost.parse().ok())
 }
 
 /// Whose code it is, where the one who types is somebody else (su).
@@ -52,7 +54,7 @@ pub(super) fn subject(applicant: &Applicant, account: Option<&Account>, open: &O
     match applicant {
         // A program that runs as root is believed.
         Applicant::Host(_) => {
-            let address = ssh_client(&open.ssh_connection).map(|address| address.to_string());
+            let address = client(applicant, open).map(|address| address.to_string());
             audit::Subject {
                 user,
                 service: printable(&open.service, 32),

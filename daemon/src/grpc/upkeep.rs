@@ -92,9 +92,16 @@ impl Ports {
     /// disk can be opened with the keys that are on the disk: see [`KeySource::current`](crate::seal::KeySource::current) for a
     /// daemon that ends in between.
     pub(super) async fn rotate_key(&self, by: &Administrator) -> Result<Rotation, Undecided> {
-        let Ok(_alone) = self.rotating.try_lock() else {
+        let Ok(mut unsettled) = self.rotating.try_lock() else {
             return Err(Undecided::Conflict("the keys are being changed already".to_owned()));
         };
+        if *unsettled {
+            return Err(Undecided::Conflict(
+                "the last change of keys failed, and it is not known how far it came: restart twinlockd, which finds \
+                 out, then try again"
+                    .to_owned(),
+            ));
+        }
         let random = self.random.as_ref();
         let ring = self.store.keyring().await?;
         let current = self.key_source.current(&ring, random).map_err(of_source)?;
@@ -103,10 +110,13 @@ impl Ports {
         let next_key = next.as_ref().unwrap_or(&current);
         let ring = Sealer::next_ring(&current, next_key, &ring, random)?;
         let key_version = ring.last().map_or(0, |key| key.version);
+        // A commit that we stopped waiting for may still come, and needs the key that is beside the old one now.
+        *unsettled = true;
         self.store.set_keyring(ring.clone(), self.clock.now()).await?;
         if sealing_key {
             self.key_source.adopt_next().map_err(of_source)?;
         }
+        *unsettled = false;
         self.sealer.learn(next_key, &ring)?;
 
         let mut resealed = 0;

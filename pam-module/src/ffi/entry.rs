@@ -53,15 +53,18 @@ impl PamHooks for Twinlock {
 }
 
 fn authenticate(mut host: Host<'_>, arguments: &[&CStr]) -> PamResultCode {
+    host.forget_granted(); // whatever happens from here on, an earlier pass does not speak for it
     let options = match parse(arguments) {
         Ok(options) => options,
         Err(code) => return code,
     };
     let (outcome, login) = match host.circumstances() {
-        Ok(login) => (attempt(&mut host, &login, &options, dialogue::authenticate), login),
+        Ok(login) => (attempt(Phase::Auth, &mut host, &login, &options), login),
         Err(outcome) => (outcome, Circumstances::default()),
     };
-    host.remember_granted((outcome == Outcome::Granted).then_some(login.user.as_str()));
+    if outcome == Outcome::Granted {
+        host.remember_granted(&login.user);
+    }
     tell(Phase::Auth, &outcome, &login, &options);
     outcome::code(&outcome, options.unavailable, || standing(&login))
 }
@@ -73,7 +76,7 @@ fn account(mut host: Host<'_>, arguments: &[&CStr]) -> PamResultCode {
     };
     let (outcome, login) = match host.circumstances() {
         Ok(login) if host.granted() == Some(login.user.as_str()) => return PamResultCode::PAM_SUCCESS,
-        Ok(login) => (attempt(&mut host, &login, &options, dialogue::account), login),
+        Ok(login) => (attempt(Phase::Account, &mut host, &login, &options), login),
         Err(outcome) => (outcome, Circumstances::default()),
     };
     tell(Phase::Account, &outcome, &login, &options);
@@ -108,10 +111,7 @@ fn standing(login: &Circumstances) -> Standing {
     Standing::of(uid, &login.rhost, &login.service)
 }
 
-/// A phase of a login, with the daemon.
-type Talk<'a> = fn(&mut Host<'a>, &mut Daemon, &Circumstances, &Options, [u8; limit::NONCE]) -> Outcome;
-
-fn attempt<'a>(host: &mut Host<'a>, login: &Circumstances, options: &Options, talk: Talk<'a>) -> Outcome {
+fn attempt(phase: Phase, host: &mut Host<'_>, login: &Circumstances, options: &Options) -> Outcome {
     let socket = match &options.socket {
         Some(path) => path.clone(),
         None => default_socket(login.euid),
@@ -124,7 +124,7 @@ fn attempt<'a>(host: &mut Host<'a>, login: &Circumstances, options: &Options, ta
     if getrandom::fill(&mut nonce).is_err() {
         return Outcome::NoContext("no randomness for the nonce");
     }
-    talk(host, &mut Daemon::at(&socket), login, options, nonce)
+    dialogue::converse(phase, host, &mut Daemon::at(&socket), login, options, nonce)
 }
 
 fn default_socket(euid: u32) -> PathBuf {

@@ -49,11 +49,16 @@ impl Host<'_> {
         })
     }
 
-    /// Keeps on the handle that its auth phase passed by us for this user; `None`: that it did not, whatever was before.
-    pub(super) fn remember_granted(&mut self, user: Option<&str>) {
-        if user.is_some() || self.granted().is_some() {
-            // Without it the account phase denies: the safe side.
-            let _ = self.handle.set_data(GRANTED, Box::new(user.map(str::to_owned)));
+    /// Keeps on the handle that its auth phase passed by us for this user.
+    pub(super) fn remember_granted(&mut self, user: &str) {
+        // Without it the account phase denies: the safe side.
+        let _ = self.handle.set_data(GRANTED, Box::new(Some(user.to_owned())));
+    }
+
+    /// An application may use its handle for another try.
+    pub(super) fn forget_granted(&mut self) {
+        if self.granted().is_some() {
+            let _ = self.handle.set_data(GRANTED, Box::new(None::<String>));
         }
     }
 
