@@ -124,6 +124,10 @@ impl Drop for Target {
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        let path = path.display();
+        return Failure::new(NO, format!("{path} is there already and stays as it is: choose another name"));
+    }
     Failure::new(NO, format!("cannot write {}: {error}; there is no backup", path.display()))
 }
 

@@ -133,7 +133,11 @@ fn a_backup_brought_back_lets_its_users_in_and_holds_no_key() {
     // What is there is never overwritten, and a failure leaves nothing behind.
     let again = root(&["db", "backup", "/root/store.db"]);
     assert_eq!(again.status.code(), Some(1));
-    assert!(text(&again.stderr).contains("File exists"), "{again:?}");
+    assert!(
+        text(&again.stderr)
+            .contains("/root/store.db is there already and stays as it is: choose another name"),
+        "{again:?}"
+    );
     assert_eq!(fs::read("/root/store.db").unwrap(), bytes);
     assert!(!Path::new("/root/store.db.part").exists());
     assert_eq!(root(&["db", "backup", "/nowhere/store.db"]).status.code(), Some(1));
