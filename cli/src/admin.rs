@@ -1,6 +1,6 @@
-//! What root does: accounts, policy, audit.
+//! What root does: accounts, the daemon, audit.
 
-use std::{fs, io, io::Read, path::Path, process::Command};
+use std::{fs, io, io::Read, path::Path};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,15 +9,15 @@ use twinlock_proto::{
     ADMIN_SOCKET, CLAIMED_BY, connect, limit,
     v1::{
         AcceptClockRequest, Account, AccountRequest, AuditEntry, AuditRequest, BypassRequest, DaemonState,
-        ExemptRequest, ExplainRequest, ListAccountsRequest, ProvisionRequest, RequireRequest, Requirement,
-        ShowDaemonRequest, admin_client::AdminClient, explanation::Outcome,
+        ExemptRequest, ListAccountsRequest, OpenAccountRequest, ProvisionRequest, RequireRequest,
+        Requirement, ShowDaemonRequest, admin_client::AdminClient,
     },
 };
 use zeroize::Zeroizing;
 
 use crate::{
-    args::{Audit, Policy, Provision, ProvisionTotp, User},
-    failure::{Failure, NO, answered},
+    args::{Audit, Provision, ProvisionTotp, User},
+    failure::{Failure, answered},
     offer,
     output::{self, clean, line},
     terminal, when,
@@ -50,12 +50,15 @@ pub fn request<T>(message: T) -> Request<T> {
 pub async fn user(runtime_dir: &Path, command: &User, json: bool) -> Result<(), Failure> {
     let of = |name: &str| request(AccountRequest { user: name.to_owned() });
     match command {
-        User::List { throttled, required, not_enrolled } => {
+        User::List { throttled, required, not_enrolled, would_deny } => {
             let wanted = |account: &Account| {
                 (!required || account.requirement() == Requirement::Required)
                     && (!not_enrolled || !account.enrolled)
+                    && (!would_deny || account.would_deny)
             };
-            list(runtime_dir, *throttled, wanted, json).await
+            let everybody = *required || *not_enrolled || *would_deny;
+            let message = ListAccountsRequest { throttled: *throttled, everybody };
+            list(runtime_dir, message, wanted, json).await
         }
         User::Show { name } => {
             let account = answered(client(runtime_dir).await?.show_account(of(name))).await?.into_inner();
@@ -76,6 +79,13 @@ pub async fn user(runtime_dir: &Path, command: &User, json: bool) -> Result<(), 
             let message = ExemptRequest { user: name.clone(), until, reason, off: *off };
             let account =
                 answered(client(runtime_dir).await?.exempt_account(request(message))).await?.into_inner();
+            told(&account, json)
+        }
+        User::OpenEnrollment { name, until, off } => {
+            let until = if *off { 0 } else { when::future(until)?.as_second() };
+            let message = OpenAccountRequest { user: name.clone(), until, off: *off };
+            let account =
+                answered(client(runtime_dir).await?.open_account(request(message))).await?.into_inner();
             told(&account, json)
         }
         User::Reset { name } => {
@@ -127,17 +137,20 @@ fn told(account: &Account, json: bool) -> Result<(), Failure> {
         return line(format!("{user}: let in without a second factor until {}.", output::time(until)));
     }
     let enrolled = if account.enrolled { "enrolled" } else { "not enrolled" };
-    line(format!("{user}: second factor {}, {enrolled}.", output::requirement(account.requirement())))
+    let open = match account.enrollment_open_until {
+        Some(until) => format!(", may enroll at a login until {}", output::time(until)),
+        None => String::new(),
+    };
+    line(format!("{user}: second factor {}, {enrolled}{open}.", output::requirement(account.requirement())))
 }
 
 async fn list(
     runtime_dir: &Path,
-    throttled: bool,
+    message: ListAccountsRequest,
     wanted: impl Fn(&Account) -> bool,
     json: bool,
 ) -> Result<(), Failure> {
-    let request = request(ListAccountsRequest { throttled });
-    let mut stream = answered(client(runtime_dir).await?.list_accounts(request)).await?.into_inner();
+    let mut stream = answered(client(runtime_dir).await?.list_accounts(request(message))).await?.into_inner();
     let mut accounts: Vec<Account> = Vec::new();
     while let Some(account) = answered(stream.message()).await? {
         if wanted(&account) {
@@ -211,52 +224,6 @@ fn read_secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
     };
     read.map_err(|error| Failure::usage(format!("cannot read the key from {}: {error}", path.display())))?;
     Ok(text)
-}
-
-pub async fn policy(runtime_dir: &Path, command: &Policy, json: bool) -> Result<(), Failure> {
-    let (name, service, rhost) = match command {
-        Policy::Check { file } => return check(file, json),
-        Policy::Explain { name, service, rhost } => (name, service, rhost),
-    };
-    let message = ExplainRequest { user: name.clone(), service: service.clone(), rhost: rhost.clone() };
-    let answer = answered(client(runtime_dir).await?.explain_policy(request(message))).await?.into_inner();
-    let outcome = match answer.outcome() {
-        Outcome::Ask => "ask",
-        Outcome::Skip => "skip",
-        Outcome::Enroll => "enroll",
-        Outcome::Deny => "deny",
-        Outcome::Unspecified => "unknown",
-    };
-    let requirement = output::requirement(answer.requirement());
-    if json {
-        return output::json(&serde_json::json!({
-            "user": answer.user, "service": answer.service, "rhost": answer.rhost, "outcome": outcome,
-            "requirement": requirement, "methods": answer.methods,
-            "because": answer.because.iter().map(output::BecauseJson::from).collect::<Vec<_>>(),
-        }));
-    }
-    line(format!(
-        "{} at {}: {outcome} (second factor {requirement})",
-        clean(&answer.user),
-        clean(&answer.service)
-    ))?;
-    for because in &answer.because {
-        line(format!("  {} - {}", clean(&because.rule), clean(&because.effect)))?;
-    }
-    Ok(())
-}
-
-/// twinlockd reads and judges the files; no daemon needs to run.
-fn check(file: &Path, json: bool) -> Result<(), Failure> {
-    let mut command = Command::new("twinlockd");
-    command.arg("--check").arg("--config").arg(file);
-    if json {
-        command.arg("--json");
-    }
-    let status = command.status().map_err(|error| {
-        Failure::new(NO, format!("cannot run twinlockd: {error}; it belongs into /usr/sbin"))
-    })?;
-    if status.success() { Ok(()) } else { Err(Failure::new(NO, "")) }
 }
 
 pub async fn daemon(runtime_dir: &Path, json: bool) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use twinlock_proto::qr;
 
 /// Your second factor, and the administration of others'
 #[derive(Debug, Parser)]
@@ -115,9 +116,20 @@ pub enum QrForm {
     None,
 }
 
+impl From<QrForm> for qr::Form {
+    fn from(form: QrForm) -> Self {
+        match form {
+            QrForm::Utf8 => Self::Utf8,
+            QrForm::Ascii => Self::Ascii,
+            QrForm::None => Self::None,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum User {
-    /// List the accounts that have, or had, factors
+    /// List the accounts that have, or had, factors; with --required, --not-enrolled or --would-deny everybody who can
+    /// log in is looked at
     List {
         /// Only those that are throttled now
         #[arg(long)]
@@ -128,6 +140,9 @@ pub enum User {
         /// Only those without a factor that counts
         #[arg(long)]
         not_enrolled: bool,
+        /// Only those whom some service denies, or would if every role were enforced: they have nothing to pass with
+        #[arg(long)]
+        would_deny: bool,
     },
     /// Show an account
     Show { name: String },
@@ -155,6 +170,16 @@ pub enum User {
         reason: Option<String>,
         /// No more
         #[arg(long, conflicts_with_all = ["until", "reason"])]
+        off: bool,
+    },
+    /// Let a user who has no factor set one up at a login, for a time
+    OpenEnrollment {
+        name: String,
+        /// Until when: a date (to its end), an RFC 3339 time, or how long (7d); at most 30 days
+        #[arg(long = "for", value_name = "WHEN", default_value = "7d")]
+        until: String,
+        /// No more
+        #[arg(long, conflicts_with = "until")]
         off: bool,
     },
     /// Remove all factors of an account: it is then not enrolled, not exempt
@@ -208,6 +233,11 @@ pub enum Policy {
         /// The file; drop-ins are read from the folder beside it
         #[arg(default_value = "/etc/twinlock/twinlock.toml")]
         file: PathBuf,
+    },
+    /// Let the members of a role enroll at their login again: its enroll-within counts from now
+    OpenEnrollment {
+        /// As the configuration names it
+        role: String,
     },
     /// What a login would meet, and which rules say so
     Explain {

@@ -6,7 +6,7 @@ mod failure;
 mod offer;
 mod output;
 mod own;
-mod qr;
+mod policy;
 mod terminal;
 mod upkeep;
 mod when;
@@ -53,7 +53,7 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Enroll(Enroll::Totp(options))) => own::enroll_totp(runtime_dir, options, *json).await,
         Some(Command::Prefer { method, whose }) => own::prefer(runtime_dir, whose, method, *json).await,
         Some(Command::User(command)) => admin::user(runtime_dir, command, *json).await,
-        Some(Command::Policy(command)) => admin::policy(runtime_dir, command, *json).await,
+        Some(Command::Policy(command)) => policy::run(runtime_dir, command, *json).await,
         Some(Command::Daemon(DaemonCommand::Status)) => admin::daemon(runtime_dir, *json).await,
         Some(Command::Clock(ClockCommand::Accept)) => admin::accept_clock(runtime_dir, *json).await,
         Some(Command::Db(Db::Check)) => upkeep::check(runtime_dir, *json).await,

@@ -1,16 +1,18 @@
 //! Showing a new key: QR code, key in groups of four, link.
 
+use twinlock_proto::qr;
+
 use crate::{
     args::QrForm,
     failure::Failure,
     output::{clean, line},
-    qr, terminal,
+    terminal,
 };
 
 /// Prints the key in the forms that apps take. Where the terminal is low the link goes first, so that the QR code
 /// and the key stay in view.
 pub fn show(secret: &str, uri: &str, form: QrForm) -> Result<(), Failure> {
-    let drawn = qr::draw(uri, form).unwrap_or_default();
+    let drawn = qr::draw(uri, form.into()).unwrap_or_default();
     line(format!("Link: {}", clean(uri)))?;
     for row in &drawn {
         line(row)?;

@@ -71,6 +71,8 @@ pub struct AccountJson<'a> {
     required_by_administrator: bool,
     exempt_until: Option<String>,
     exempt_reason: &'a str,
+    enrollment_open_until: Option<String>,
+    would_deny: bool,
     recovery_codes_left: u32,
     failures_since_success: u32,
     because: Vec<BecauseJson<'a>>,
@@ -145,6 +147,8 @@ impl<'a> From<&'a v1::Account> for AccountJson<'a> {
             required_by_administrator: account.required_by_administrator,
             exempt_until: account.exempt_until.map(time),
             exempt_reason: &account.exempt_reason,
+            enrollment_open_until: account.enrollment_open_until.map(time),
+            would_deny: account.would_deny,
             recovery_codes_left: account.recovery_codes_left,
             failures_since_success: account.failures_since_success,
             because: account.because.iter().map(BecauseJson::from).collect(),
@@ -161,6 +165,9 @@ pub fn account(account: &v1::Account) -> Result<(), Failure> {
     }
     for of in &account.requirements {
         line(format!("                at {}: {}", clean(&of.service), requirement(of.requirement())))?;
+    }
+    if let Some(until) = account.enrollment_open_until {
+        line(format!("Enrollment:     at a login, until {}", time(until)))?;
     }
     if let Some(until) = account.exempt_until {
         line(format!("Exempt:         until {} ({})", time(until), clean(&account.exempt_reason)))?;

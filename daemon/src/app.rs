@@ -88,6 +88,7 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     make_folder(&options.state_dir, 0o700)?;
     let (config, origin) = configure(options)?;
     let ports = Arc::new(compose(options, config, &origin).await?);
+    ports.note_openings().await?;
     let listeners = listeners(&options.runtime_dir)?;
     ports.store.append(started(ports.clock.now(), &origin)).await?;
 
@@ -206,6 +207,7 @@ async fn compose(options: &Options, config: Config, origin: &Origin) -> Result<P
         clock_guard,
         random: Arc::new(random),
         in_force: RwLock::new(Arc::new(in_force)),
+        openings: RwLock::default(),
         hashing: Ports::places_for_hashing(),
     })
 }
@@ -238,6 +240,9 @@ async fn reload(options: &Options, ports: &Ports) {
             let next = prepare(ports.directory.as_ref(), config, &outcome.origin).await;
             let reason = format!("configuration: {}", next.origin);
             ports.put_in_force(next);
+            if let Err(error) = ports.note_openings().await {
+                tracing::error!(%error, "new rules let nobody enroll at a login until twinlockd is reloaded");
+            }
             tracing::info!("reloaded");
             (audit::Outcome::Granted, reason)
         }

@@ -1,4 +1,4 @@
-//! Secrets between prompt and use.
+//! Secrets between prompt and use, and as they are kept.
 
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
@@ -29,4 +29,13 @@ impl Secret<String> {
     pub fn equals(&self, other: &str) -> bool {
         self.0.as_bytes().ct_eq(other.as_bytes()).into()
     }
+}
+
+/// A secret at rest; only [`crate::seal`] makes and opens it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Version of the data key.
+    pub key_version: u32,
+    /// Nonce and ciphertext.
+    pub bytes: Vec<u8>,
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::{
+    collections::BTreeSet,
     os::unix::fs::PermissionsExt,
     sync::{Arc, RwLock},
 };
@@ -23,14 +24,18 @@ use twinlockd::{
     audit::{Event, Record, Subject},
     clock::{ManualClock, Timestamp},
     config::Config,
-    engine::policy::{Ids, Named},
+    engine::{
+        enrollment::{NewFactor, Proof},
+        policy::{Ids, Named},
+        proof::Ledger,
+    },
     factor::totp::{Algorithm, Parameters},
     grpc::{self, ClockGuard, InForce, Ports},
     names::{FactorId, UserName},
     random::SystemRandom,
     seal::{Binding, KeySource},
     secret::Secret,
-    store::{NewFactor, Proof, Store, sqlite::Sqlite},
+    store::sqlite::Sqlite,
 };
 
 /// The key of RFC 6238 and its code at 59 s, six digits.
@@ -61,6 +66,9 @@ impl Directory for Names {
     }
     async fn ids(&self, _: Lane, _: &Named) -> Result<Ids, DirectoryError> {
         Ok(Ids::default())
+    }
+    async fn everybody(&self, _: &Named) -> Result<BTreeSet<String>, DirectoryError> {
+        Ok(BTreeSet::new())
     }
     async fn confirm_password(&self, _: &str, _: &str) -> Result<bool, DirectoryError> {
         Ok(false)
@@ -101,6 +109,7 @@ async fn world() -> World {
         parameters,
         sealed,
         proof,
+        recovery: Vec::new(),
         now: NOW,
     };
     let record = Record {
@@ -128,6 +137,7 @@ async fn world() -> World {
             "test",
             &Ids::default(),
         ))),
+        openings: RwLock::default(),
         hashing: Ports::places_for_hashing(),
     });
     let stop = CancellationToken::new();

@@ -2,6 +2,7 @@
 #![no_main]
 
 use std::{
+    collections::BTreeSet,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, RwLock},
@@ -52,6 +53,9 @@ impl Directory for Names {
     }
     async fn ids(&self, _: Lane, _: &Named) -> Result<Ids, DirectoryError> {
         Ok(Ids::default())
+    }
+    async fn everybody(&self, _: &Named) -> Result<BTreeSet<String>, DirectoryError> {
+        Ok(BTreeSet::new())
     }
     async fn confirm_password(&self, _: &str, password: &str) -> Result<bool, DirectoryError> {
         Ok(password == "right")
@@ -162,6 +166,7 @@ async fn serve(state: &Path, run: &Path) {
             "fuzzing",
             &Ids::default(),
         ))),
+        openings: RwLock::default(),
         hashing: Ports::places_for_hashing(),
     });
     for (entrance, socket) in

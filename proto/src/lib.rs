@@ -1,5 +1,6 @@
 //! The contract between `twinlockd` and those who call it: generated messages and services, the limits both
-//! sides keep, and (feature `connect`) the channel over a Unix socket that the command and the page share.
+//! sides keep, and what the programs share beside it: the channel over a Unix socket (feature `connect`), QR codes as text
+//! (feature `qr`).
 //!
 //! Compatibility: a client works with a daemon one [`REVISION`] older or newer, beyond that both refuse.
 //! Fields and values are only ever added; `tests/compatibility.rs` compares with the frozen descriptor.
@@ -18,6 +19,8 @@ pub mod v1 {
 
 #[cfg(feature = "connect")]
 pub mod connect;
+#[cfg(feature = "qr")]
+pub mod qr;
 mod redacted;
 
 /// The contract as a `FileDescriptorSet`, for the compatibility test and for fuzzing.

@@ -1,9 +1,11 @@
 //! What runs in the child processes: questions on standard input (a socket), answers back on it.
 
 use std::{
+    collections::BTreeSet,
     ffi::{CString, OsStr, OsString},
     io::{self, BufRead, BufReader, Write},
     os::{fd::AsFd, unix::net::UnixStream},
+    process::Command,
 };
 
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
@@ -63,6 +65,9 @@ fn look_up(question: &Question) -> Reply {
     let (found, named) = match question {
         Question::Name(name, named) => (User::from_name(name), named),
         Question::Uid(uid, named) => (User::from_uid(Uid::from_raw(*uid)), named),
+        Question::Everybody(named) => {
+            return everybody(named).map_or_else(|error| Reply::Failed(error.to_string()), Reply::Everybody);
+        }
         Question::Ids(named) => {
             return resolve(named).map_or_else(|errno| Reply::Failed(errno.desc().to_owned()), Reply::Ids);
         }
@@ -95,6 +100,21 @@ pub fn resolve(named: &Named) -> nix::Result<Ids> {
         ids.groups.extend(Group::from_name(name)?.map(|group| (name.clone(), group.gid.as_raw())));
     }
     Ok(ids)
+}
+
+/// Everybody who can log in: whom getent(1) lists, users of these names, members of these groups.
+fn everybody(named: &Named) -> io::Result<BTreeSet<String>> {
+    let listed = Command::new("getent").arg("passwd").output()?;
+    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let can_log_in =
+        |line: &&str| !["nologin", "false", "sync"].iter().any(|shell| line.ends_with(&format!("/{shell}")));
+    let mut names: BTreeSet<String> =
+        text.lines().filter(can_log_in).filter_map(|line| Some(line.split_once(':')?.0.to_owned())).collect();
+    names.extend(named.users.iter().cloned());
+    for group in &named.groups {
+        names.extend(Group::from_name(group)?.into_iter().flat_map(|group| group.mem));
+    }
+    Ok(names)
 }
 
 /// Authentication and account management, as a login would do.

@@ -6,7 +6,7 @@ pub mod helper;
 mod lane;
 mod password;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,9 @@ pub trait Directory: Send + Sync {
     /// What these names mean.
     async fn ids(&self, lane: Lane, named: &Named) -> Result<Ids, DirectoryError>;
 
+    /// Names of everybody who can log in: whom NSS lists (a directory may not), and whom these names mean.
+    async fn everybody(&self, named: &Named) -> Result<BTreeSet<String>, DirectoryError>;
+
     /// Whether this is the account's password, as PAM service `twinlock-password` says.
     async fn confirm_password(&self, user: &str, password: &str) -> Result<bool, DirectoryError>;
 }
@@ -89,6 +92,7 @@ enum Question {
     Name(String, Named),
     Uid(u32, Named),
     Ids(Named),
+    Everybody(Named),
 }
 
 /// What it answers.
@@ -97,6 +101,7 @@ enum Question {
 enum Reply {
     Found(Account),
     Ids(Ids),
+    Everybody(BTreeSet<String>),
     Absent,
     Failed(String),
 }
@@ -152,7 +157,7 @@ impl System {
         match self.ask(lane, question).await? {
             Reply::Found(account) => Ok(Some(account)),
             Reply::Absent => Ok(None),
-            Reply::Ids(_) | Reply::Failed(_) => Err(confused()),
+            Reply::Ids(_) | Reply::Everybody(_) | Reply::Failed(_) => Err(confused()),
         }
     }
 }
@@ -188,7 +193,14 @@ impl Directory for System {
         }
         match self.ask(lane, Question::Ids(named.clone())).await? {
             Reply::Ids(ids) => Ok(ids),
-            Reply::Found(_) | Reply::Absent | Reply::Failed(_) => Err(confused()),
+            Reply::Found(_) | Reply::Everybody(_) | Reply::Absent | Reply::Failed(_) => Err(confused()),
+        }
+    }
+
+    async fn everybody(&self, named: &Named) -> Result<BTreeSet<String>, DirectoryError> {
+        match self.ask(Lane::Admin, Question::Everybody(named.clone())).await? {
+            Reply::Everybody(names) => Ok(names),
+            Reply::Found(_) | Reply::Ids(_) | Reply::Absent | Reply::Failed(_) => Err(confused()),
         }
     }
 

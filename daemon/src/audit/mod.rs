@@ -28,6 +28,8 @@ pub enum Event {
     Require,
     /// An administrator let a user in without, or no more; the reason is the administrator's.
     Exempt,
+    /// An administrator let a user, or the members of a role, enroll at their login, or no more.
+    OpenEnrollment,
     /// The configuration was read again.
     Reload,
     /// An administrator removed all factors of a user.
@@ -52,7 +54,7 @@ pub enum Event {
 
 impl Event {
     /// Every event, for filters and documentation.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Login,
         Self::Verify,
         Self::Password,
@@ -64,6 +66,7 @@ impl Event {
         Self::Provision,
         Self::Require,
         Self::Exempt,
+        Self::OpenEnrollment,
         Self::Reload,
         Self::Reset,
         Self::Unlock,
@@ -91,6 +94,7 @@ impl Event {
             Self::Provision => "provision",
             Self::Require => "require",
             Self::Exempt => "exempt",
+            Self::OpenEnrollment => "open-enrollment",
             Self::Reload => "reload",
             Self::Reset => "reset",
             Self::Unlock => "unlock",

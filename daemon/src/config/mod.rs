@@ -2,6 +2,7 @@
 //! findings that name the place and the remedy.
 
 mod account;
+mod enrollment;
 mod finding;
 mod limits;
 mod load;
@@ -10,6 +11,7 @@ mod recovery;
 mod totp;
 
 pub use account::Account;
+pub use enrollment::{Enrollment, LoginQr};
 pub use finding::{Finding, Severity};
 pub use limits::Limits;
 pub use load::{DEFAULT_FILE, LastGood, Origin, Outcome, Source, evaluate, load};
@@ -34,6 +36,8 @@ pub struct Config {
     pub limits: Limits,
     /// Recovery codes.
     pub recovery: Recovery,
+    /// How people come to their first factor.
+    pub enrollment: Enrollment,
     /// PAM's account phase.
     pub account: Account,
     /// Who needs a second factor where.
@@ -48,7 +52,7 @@ impl Config {
     /// What the types cannot say: ranges, and keys that contradict each other.
     #[must_use]
     pub fn check(&self) -> Vec<Finding> {
-        let Self { issuer, totp, limits, recovery, account: _, role, exempt: _ } = self;
+        let Self { issuer, totp, limits, recovery, enrollment: _, account: _, role, exempt: _ } = self;
         let mut findings = Vec::new();
         if let Some(issuer) = issuer
             && (issuer.is_empty() || issuer.len() > 64 || issuer.chars().any(char::is_control))

@@ -1,12 +1,14 @@
 //! `[[role]]` and `[[exempt]]`: who needs a second factor where, and who is let in without.
 
+use std::time::Duration;
+
 use jiff::{civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::Finding;
 use crate::{
     clock::Timestamp,
-    engine::policy::{self, Ids, Method, Requirement, Rules},
+    engine::policy::{self, ENROLL_WITHIN, Enrollment, Ids, Method, Requirement, Rules},
 };
 
 /// The group that everyone is in.
@@ -35,6 +37,15 @@ pub struct Role {
     /// Only these PAM services; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<String>>,
+    /// What a member meets who must have a factor and has none.
+    #[serde(default)]
+    pub enrollment: Enrollment,
+    /// How long a password alone may enroll, from the first time that the rule is in force; up to 30 days.
+    #[serde(default = "enroll_within", with = "humantime_serde")]
+    pub enroll_within: Duration,
+    /// Whether members who need no factor are asked at their login if they want one.
+    #[serde(default)]
+    pub offer_enrollment: bool,
     /// False: its members are let in, and the trail says what it would have done.
     #[serde(default = "yes")]
     pub enforce: bool,
@@ -67,6 +78,10 @@ fn all_methods() -> Vec<Method> {
     Method::ALL.to_vec()
 }
 
+const fn enroll_within() -> Duration {
+    ENROLL_WITHIN
+}
+
 const fn yes() -> bool {
     true
 }
@@ -91,6 +106,40 @@ impl Role {
         }
         if self.methods.is_empty() && self.second_factor != Requirement::Off {
             error("methods", "are none", "name what members may use, or leave the key out");
+        }
+        let longest = Duration::from_secs(30 * 24 * 3600);
+        if self.enroll_within.is_zero() || self.enroll_within > longest {
+            error(
+                "enroll-within",
+                "is nothing or over 30 days",
+                "write a time up to 30d: until then a stolen password can enroll",
+            );
+        }
+        let enrolls = self.enrollment == Enrollment::AtLogin;
+        if (enrolls || self.offer_enrollment) && !self.methods.contains(&Method::Totp) {
+            error(
+                "methods",
+                "have no totp, which is what a login can enroll",
+                "add totp, or leave enrollment to an administrator",
+            );
+        }
+        let mut warning = |key: &str, sentence: &str, remedy: &str| {
+            let sentence = format!("{sentence} in role \"{}\"", self.name);
+            findings.push(Finding::warning(&format!("role.{key}"), &sentence, remedy));
+        };
+        if enrolls && self.second_factor != Requirement::Required {
+            warning(
+                "enrollment",
+                "is for members who must have a factor, and they need not",
+                "write offer-enrollment = true, or second-factor = \"required\"",
+            );
+        }
+        if self.offer_enrollment && self.second_factor != Requirement::Optional {
+            warning(
+                "offer-enrollment",
+                "is for members who need no factor",
+                "write enrollment = \"at-login\", or second-factor = \"optional\"",
+            );
         }
         let restricted = |method: &Method| matches!(method, Method::Sms | Method::Call | Method::Email);
         if !self.methods.is_empty() && self.methods.iter().all(restricted) {
@@ -218,7 +267,7 @@ fn exemption_name(index: usize) -> String {
 /// The rules that these make; exemptions release nobody by name until they are pinned.
 pub(super) fn rules(roles: &[Role], exemptions: &[Exempt]) -> Rules {
     let of_role = |role: &Role| policy::Role {
-        name: format!("role {}", role.name),
+        name: policy::Role::named(&role.name),
         everyone: role.groups.iter().any(|group| group == EVERYONE),
         groups: role.groups.iter().filter(|group| *group != EVERYONE).cloned().collect(),
         users: role.users.clone(),
@@ -226,6 +275,9 @@ pub(super) fn rules(roles: &[Role], exemptions: &[Exempt]) -> Rules {
         methods: role.methods.clone(),
         recovery: role.recovery,
         services: role.services.clone(),
+        enrollment: role.enrollment,
+        enroll_within: role.enroll_within,
+        offer_enrollment: role.offer_enrollment,
         enforce: role.enforce,
     };
     let of_exempt = |(n, exempt): (usize, &Exempt)| policy::Exemption {

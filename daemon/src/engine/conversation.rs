@@ -2,9 +2,10 @@
 //! used twice or skipped. The table of states is in docs/conversation.md.
 
 use super::{
+    enrolling::{self, Confirmed, Preparing, Showing},
     policy::{Decision, Release, Verdict},
     prompt,
-    proof::{Accepted, Attempt, Candidate, Granted, Settled},
+    proof::{Accepted, Attempt, Candidate, Granted, Missed, Settled},
     throttle::{Budget, Standing},
 };
 use crate::{
@@ -47,17 +48,54 @@ pub struct Login {
     pub subject: audit::Subject,
     /// Digits of the codes that people here usually have: what somebody unknown is measured by.
     pub usual_length: usize,
+    /// The first answer was typed at a prompt of a connection that broke.
+    pub resumed: bool,
+    /// When it began.
+    pub began: Timestamp,
 }
 
 /// What to do next.
 #[derive(Debug)]
 pub enum Turn {
     /// Show this and come back with the answer.
-    Ask(Asking, String),
+    Ask(Asking, Words),
     /// Look up the user's factors and come back with what the code matches.
     Check(Checking),
+    /// Make a key and come back with it.
+    Prepare(Preparing),
+    /// Have the store take in the new factor and come back with what it says.
+    Enroll(Confirmed),
     /// It is over.
     Finish(Ending),
+}
+
+/// What is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// A message that may be late or lost.
+    pub before: Option<String>,
+    /// The prompt, complete by itself.
+    pub prompt: String,
+}
+
+impl From<String> for Words {
+    fn from(prompt: String) -> Self {
+        Self { before: None, prompt }
+    }
+}
+
+impl From<&str> for Words {
+    fn from(prompt: &str) -> Self {
+        prompt.to_owned().into()
+    }
+}
+
+impl Words {
+    /// The same, with something said first.
+    #[must_use]
+    pub fn after(self, said: &str) -> Self {
+        Self { prompt: format!("{said}{}", self.prompt), ..self }
+    }
 }
 
 /// How a login ended.
@@ -65,8 +103,10 @@ pub enum Turn {
 pub enum Ending {
     /// A factor passed; there may be something to say.
     Granted(Granted, Option<String>),
-    /// Policy asks nothing.
-    NotNeeded(Release),
+    /// A factor was set up, and a code of it seen.
+    Enrolled(Granted),
+    /// Policy asks nothing; there may be something to say.
+    NotNeeded(Release, Option<&'static str>),
     /// No, and why (for the trail; the person is told nothing more).
     Denied(&'static str),
     /// No, because of too many failures; only when the first factor is known.
@@ -75,7 +115,7 @@ pub enum Ending {
 
 /// What lasts through all states.
 #[derive(Debug)]
-struct Course {
+pub(super) struct Course {
     login: Login,
     wrong: u32,
     malformed: u32,
@@ -91,12 +131,14 @@ pub fn begin(login: Login, decision: Decision, standing: Standing, now: Timestam
         return course.ask_in_vain("", "no-key");
     }
     match decision.verdict {
-        Verdict::Skip(release) => Turn::Finish(Ending::NotNeeded(release)),
+        Verdict::Offer(release) if known => enrolling::offer(course, release),
+        Verdict::Skip(release) | Verdict::Offer(release) => Turn::Finish(Ending::NotNeeded(release, None)),
+        Verdict::Enroll if known => enrolling::required(course),
         Verdict::Deny if known => {
             let asking = Asking { course, hope: Hope::None("not-enrolled") };
-            Turn::Ask(asking, prompt::NOT_SET_UP.to_owned())
+            Turn::Ask(asking, prompt::NOT_SET_UP.into())
         }
-        Verdict::Deny | Verdict::Ask => {
+        Verdict::Deny | Verdict::Enroll | Verdict::Ask => {
             let prefix = if known { throttled(standing, now) } else { None };
             course.ask(&prefix.unwrap_or_default())
         }
@@ -106,12 +148,12 @@ pub fn begin(login: Login, decision: Decision, standing: Standing, now: Timestam
 impl Course {
     fn ask(self, prefix: &str) -> Turn {
         let text = format!("{prefix}{}", prompt::code(self.login.asked_of.as_deref()));
-        Turn::Ask(Asking { course: self, hope: Hope::Code }, text)
+        Turn::Ask(Asking { course: self, hope: Hope::Code }, text.into())
     }
 
     fn ask_in_vain(self, prefix: &str, reason: &'static str) -> Turn {
         let text = format!("{prefix}{}", prompt::code(self.login.asked_of.as_deref()));
-        Turn::Ask(Asking { course: self, hope: Hope::None(reason) }, text)
+        Turn::Ask(Asking { course: self, hope: Hope::None(reason) }, text.into())
     }
 
     fn malformed(self) -> Turn {
@@ -119,19 +161,37 @@ impl Course {
     }
 
     fn refused_uncharged(mut self, reason: &'static str, prefix: &str) -> Turn {
-        self.malformed += 1;
-        if self.malformed >= MALFORMED_ANSWERS {
+        if self.count_malformed() {
             return Turn::Finish(Ending::Denied(reason));
         }
         self.ask(prefix)
     }
 
     fn wrong(mut self, reason: &'static str, prefix: &str) -> Turn {
-        self.wrong += 1;
-        if self.wrong >= WRONG_ANSWERS {
+        if self.count_wrong() {
             return Turn::Finish(Ending::Denied(reason));
         }
         self.ask(prefix)
+    }
+
+    /// Whether that was one too many.
+    pub(super) const fn count_wrong(&mut self) -> bool {
+        self.wrong += 1;
+        self.wrong >= WRONG_ANSWERS
+    }
+
+    /// Whether that was one too many.
+    pub(super) const fn count_malformed(&mut self) -> bool {
+        self.malformed += 1;
+        self.malformed >= MALFORMED_ANSWERS
+    }
+
+    pub(super) const fn resumed(&self) -> bool {
+        self.login.resumed
+    }
+
+    pub(super) const fn subject(&self) -> &audit::Subject {
+        &self.login.subject
     }
 }
 
@@ -143,22 +203,38 @@ pub struct Asking {
 }
 
 /// What an answer can lead to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hope {
+#[derive(Debug)]
+pub(super) enum Hope {
     /// A code can be right.
     Code,
     /// Denied whatever it is; the reason is for the trail.
     None(&'static str),
+    /// A factor may be set up, or not.
+    Offer(Release),
+    /// A code of a new key can be right.
+    NewCode(Box<Showing>),
+    /// Granted whatever it is: the recovery codes were shown.
+    Saved(Granted),
 }
 
 impl Asking {
-    /// The person answered.
+    pub(super) const fn new(course: Course, hope: Hope) -> Self {
+        Self { course, hope }
+    }
+
+    /// The person answered, at this time.
     #[must_use]
-    pub fn answer(self, typed: &str) -> Turn {
-        match (self.hope, Typed::parse(typed)) {
-            (Hope::None(reason), _) => Turn::Finish(Ending::Denied(reason)),
-            (Hope::Code, Err(_)) => self.course.malformed(),
-            (Hope::Code, Ok(typed)) => Turn::Check(Checking { course: self.course, typed }),
+    pub fn answer(self, typed: &str, now: Timestamp) -> Turn {
+        let Self { course, hope } = self;
+        match hope {
+            Hope::None(reason) => Turn::Finish(Ending::Denied(reason)),
+            Hope::Code => match Typed::parse(typed) {
+                Err(_) => course.malformed(),
+                Ok(typed) => Turn::Check(Checking { course, typed }),
+            },
+            Hope::Offer(release) => enrolling::offered(course, release, typed),
+            Hope::NewCode(showing) => showing.answer(course, typed, now),
+            Hope::Saved(granted) => Turn::Finish(Ending::Enrolled(granted)),
         }
     }
 
@@ -259,6 +335,7 @@ impl Checking {
             candidates,
             budgets: course.login.budgets.clone(),
             source: course.login.source.clone(),
+            began: course.login.began,
             now,
             event: audit::Event::Login,
             subject: course.login.subject.clone(),
@@ -279,7 +356,9 @@ impl Deciding {
     pub fn settled(self, settled: Settled, now: Timestamp) -> Turn {
         let known = self.course.login.first_factor == FirstFactor::Known;
         match settled {
-            Settled::Passed(passed, by) => Turn::Finish(Ending::Granted(passed.into(), advice(&by))),
+            Settled::Passed(passed, by, missed) => {
+                Turn::Finish(Ending::Granted(passed.into(), advice(&by, &missed)))
+            }
             Settled::Used if known => self.course.wrong("used", prompt::USED),
             Settled::Used => self.course.wrong("used", prompt::WRONG),
             Settled::Wrong => self.course.wrong("wrong", prompt::WRONG),
@@ -294,13 +373,15 @@ impl Deciding {
 }
 
 /// What to say to somebody who got in.
-fn advice(by: &Accepted) -> Option<String> {
-    match by {
+fn advice(by: &Accepted, missed: &Missed) -> Option<String> {
+    let left = match by {
         Accepted::Spare { kind: spare::Kind::Recovery, recovery_left } => {
             Some(prompt::recovery_left(*recovery_left))
         }
         Accepted::Spare { kind: spare::Kind::Bypass, .. } | Accepted::Step(_) => None,
-    }
+    };
+    let said: Vec<String> = prompt::missed(missed).into_iter().chain(left).collect();
+    (!said.is_empty()).then(|| said.join("\n"))
 }
 
 fn throttled(standing: Standing, now: Timestamp) -> Option<String> {

@@ -1,5 +1,7 @@
 //! The states, driven by hand: the store's rulings come from a script.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::{
     engine::{
@@ -25,6 +27,8 @@ fn login(first_factor: FirstFactor) -> Login {
         source: Source::local("sshd", "", 0),
         subject: audit::Subject::default(),
         usual_length: 6,
+        resumed: false,
+        began: NOW,
     }
 }
 
@@ -44,6 +48,7 @@ fn decide(enrolled: bool, groups: Option<&[u32]>) -> Decision {
         pending: &[],
         bypass: false,
         flags: &Flags::default(),
+        openings: &BTreeMap::new(),
         now: NOW,
         clock_believed: true,
     };
@@ -56,14 +61,14 @@ fn start(first_factor: FirstFactor) -> Turn {
 
 fn asked(turn: Turn) -> (Asking, String) {
     match turn {
-        Turn::Ask(asking, text) => (asking, text),
+        Turn::Ask(asking, words) => (asking, words.prompt),
         other => panic!("not a prompt: {other:?}"),
     }
 }
 
 /// Types a code of six digits, and has the store rule.
 fn try_code(turn: Turn, ruling: Ruling) -> Turn {
-    let Turn::Check(checking) = asked(turn).0.answer("123456") else { panic!("not checked") };
+    let Turn::Check(checking) = asked(turn).0.answer("123456", NOW) else { panic!("not checked") };
     let matched = Match { step: 5, drift: Drift::default() };
     let prepared = vec![Prepared { factor: FactorId("a".into()), digits: 6, matched: Some(matched) }];
     match checking.against(6, prepared, NOW) {
@@ -81,7 +86,7 @@ fn denied(turn: &Turn) -> &'static str {
 
 #[test]
 fn only_an_accepted_code_grants() {
-    let accepted = Ruling::Accepted(Accepted::Step(FactorId("a".into())));
+    let accepted = Ruling::Accepted(Accepted::Step(FactorId("a".into())), Missed::default());
     let turn = try_code(start(FirstFactor::Known), accepted);
     assert!(matches!(turn, Turn::Finish(Ending::Granted(..))), "{turn:?}");
     for ruling in [Ruling::Used, Ruling::Wrong, Ruling::Refused(Standing::Stopped)] {
@@ -99,7 +104,7 @@ fn the_third_wrong_answer_ends_it() {
         turn = try_code(turn, Ruling::Wrong);
         let (asking, text) = asked(turn);
         assert_eq!(text, "Wrong code. Verification code: ");
-        turn = Turn::Ask(asking, text);
+        turn = Turn::Ask(asking, text.into());
     }
     assert_eq!(denied(&try_code(turn, Ruling::Wrong)), "wrong");
 }
@@ -108,15 +113,15 @@ fn the_third_wrong_answer_ends_it() {
 fn malformed_answers_are_counted_apart_and_never_reach_the_store() {
     let mut turn = start(FirstFactor::Known);
     for junk in ["\u{8}\n\r\u{7f}INCORRECT", "correct horse"] {
-        turn = asked(turn).0.answer(junk);
+        turn = asked(turn).0.answer(junk, NOW);
     }
     turn = try_code(turn, Ruling::Wrong);
-    assert_eq!(denied(&asked(turn).0.answer("")), "malformed");
+    assert_eq!(denied(&asked(turn).0.answer("", NOW)), "malformed");
 }
 
 #[test]
 fn a_code_of_a_length_that_no_factor_has_is_malformed() {
-    let Turn::Check(checking) = asked(start(FirstFactor::Known)).0.answer("12345678") else { panic!() };
+    let Turn::Check(checking) = asked(start(FirstFactor::Known)).0.answer("12345678", NOW) else { panic!() };
     let prepared = vec![Prepared { factor: FactorId("a".into()), digits: 6, matched: None }];
     assert!(matches!(checking.against(8, prepared, NOW), Checked::Malformed(Turn::Ask(..))));
 }
@@ -126,7 +131,7 @@ fn a_stranger_sees_what_an_enrolled_user_sees() {
     let script = |first: FirstFactor, account: Option<AccountId>, standing, ruling: Ruling| {
         let login = Login { account, ..login(first) };
         let (asking, before) = asked(begin(login, decision(true), standing, NOW));
-        let after = asked(try_code(Turn::Ask(asking, before.clone()), ruling)).1;
+        let after = asked(try_code(Turn::Ask(asking, before.clone().into()), ruling)).1;
         (before, after)
     };
     let until = Standing::Until(NOW.after(std::time::Duration::from_secs(200)));
@@ -148,7 +153,7 @@ fn who_passed_the_first_factor_is_told_why() {
     let until = Standing::Until(NOW.after(std::time::Duration::from_secs(200)));
     let (asking, text) = asked(begin(login(FirstFactor::Known), decision(true), until, NOW));
     assert_eq!(text, "Too many wrong codes. Wait 4 min. Verification code: ");
-    let turn = try_code(Turn::Ask(asking, text), Ruling::Refused(until));
+    let turn = try_code(Turn::Ask(asking, text.into()), Ruling::Refused(until));
     assert!(matches!(turn, Turn::Finish(Ending::Throttled)), "{turn:?}");
 
     let (_, text) = asked(try_code(start(FirstFactor::Known), Ruling::Used));
@@ -161,19 +166,19 @@ fn a_stack_for_keys_reached_without_one_is_denied_after_one_prompt() {
         let login = Login { key_missing: true, ..login(FirstFactor::Unknown) };
         let (asking, text) = asked(begin(login, decision(enrolled), Standing::Open, NOW));
         assert_eq!(text, "Verification code: ");
-        assert_eq!(denied(&asking.answer("123456")), "no-key");
+        assert_eq!(denied(&asking.answer("123456", NOW)), "no-key");
     }
 }
 
 #[test]
 fn not_enrolled_is_not_asked_unless_required() {
     let turn = begin(login(FirstFactor::Known), decision(false), Standing::Open, NOW);
-    assert!(matches!(turn, Turn::Finish(Ending::NotNeeded(_))), "{turn:?}");
+    assert!(matches!(turn, Turn::Finish(Ending::NotNeeded(..))), "{turn:?}");
 
     let required = decide(false, None); // groups that could not be looked up
     let (asking, text) = asked(begin(login(FirstFactor::Known), required.clone(), Standing::Open, NOW));
     assert_eq!(text, "No second factor is set up; ask your administrator. Press Enter: ");
-    assert_eq!(denied(&asking.answer("")), "not-enrolled");
+    assert_eq!(denied(&asking.answer("", NOW)), "not-enrolled");
 
     let (_, text) = asked(begin(login(FirstFactor::Unknown), required, Standing::Open, NOW));
     assert_eq!(text, "Verification code: ", "a stranger learns nothing");

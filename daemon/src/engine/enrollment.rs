@@ -5,9 +5,11 @@ use crate::{
     clock::Timestamp,
     factor::{
         code::Code,
+        spare::NewSpare,
         totp::{Drift, Generator, Match, Parameters, Window},
     },
-    secret::Secret,
+    names::{FactorId, UserName},
+    secret::{Sealed, Secret},
 };
 
 /// Wrong codes before an enrollment is given up.
@@ -39,6 +41,57 @@ impl Pending {
     pub fn confirm(&self, code: &Code, now: Timestamp, window: Window) -> Option<Match> {
         Generator::new(&self.key, self.parameters).find(code, now, window, Drift::default())
     }
+}
+
+/// A factor to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewFactor {
+    /// Identifier, random.
+    pub id: FactorId,
+    /// The account's canonical name.
+    pub user: UserName,
+    /// The account's uid.
+    pub uid: u32,
+    /// Unique for the user.
+    pub label: String,
+    /// What its codes are computed with.
+    pub parameters: Parameters,
+    /// The key, sealed for this user and factor.
+    pub sealed: Sealed,
+    /// Who vouches for it.
+    pub proof: Proof,
+    /// Recovery codes that come with it: a new set, or none.
+    pub recovery: Vec<NewSpare>,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// Who vouches for a new factor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// The first factor (a login password, an SSH key) and a code of the new one, whose step is thereby spent: for
+    /// somebody who has no factor yet.
+    FirstFactor(Match),
+    /// A code of another factor (`None`: a spare code), which must still be there, then one of the new.
+    Code(Match, Option<FactorId>),
+    /// An administrator; it counts at once, or from its first code on.
+    Administrator {
+        /// At once.
+        active: bool,
+    },
+}
+
+/// What came of adding a factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It is stored.
+    Stored,
+    /// What vouched is not enough any more: there is a factor now, or the one that vouched is gone.
+    NotFirst,
+    /// The user has as many as they may have.
+    TooMany,
+    /// The user has a factor with that label.
+    LabelTaken,
 }
 
 /// A key typed by a person, in Base32.

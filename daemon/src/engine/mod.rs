@@ -3,6 +3,7 @@
 
 pub mod clock_guard;
 pub mod conversation;
+pub mod enrolling;
 pub mod enrollment;
 pub mod policy;
 pub mod prompt;

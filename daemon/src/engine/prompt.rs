@@ -3,6 +3,14 @@
 
 use std::time::Duration;
 
+use super::{conversation::Words, proof::Missed};
+
+/// Longest prompt, in bytes (PAM_MAX_MSG_SIZE).
+const LONGEST: usize = 512;
+/// A terminal: what everybody has at least.
+const COLUMNS: usize = 80;
+const ROWS: usize = 24;
+
 /// Asks for a code; `of` names the user where that is not who sits there (su).
 #[must_use]
 pub fn code(of: Option<&str>) -> String {
@@ -23,6 +31,74 @@ pub const CLOCK: &str = "The clock of this host is wrong; use a recovery code. "
 
 /// Instead of the prompt, where a factor is required and there is none.
 pub const NOT_SET_UP: &str = "No second factor is set up; ask your administrator. Press Enter: ";
+
+/// Whether to set up a factor that is not required.
+pub const OFFER: &str = "Set up a second factor now? Type yes, or press Enter to skip: ";
+
+/// Below the key and the link.
+const NEW_CODE: &str = "Add this to your authenticator app, then type the code it shows: ";
+
+/// After a code that the new key does not have.
+pub const WRONG_NEW_CODE: &str = "Wrong code. Is the clock of your phone right? Add this to your authenticator app, then type the code it shows: ";
+
+/// Before the key, when the connection to the daemon broke at this prompt.
+pub const RENEWED: &str = "This is a new key; remove the one that you added before.\n";
+
+/// After three codes that the new key does not have, of somebody who needs no factor.
+pub const NOTHING_SET_UP: &str = "Nothing was set up. Try again with: twinlock enroll totp";
+
+/// When two logins of one user set up a factor at once: the other was first.
+pub const MEANWHILE: &str = "A second factor was set up meanwhile; log in again with it. Press Enter: ";
+
+/// Shows a new key. Picture and link may be lost; the key never is.
+#[must_use]
+pub fn new_key(key: &str, link: &str, picture: &[String]) -> Words {
+    let characters: Vec<char> = key.chars().collect();
+    let groups: Vec<String> = characters.chunks(4).map(|group| group.iter().collect()).collect();
+    let key = format!("Key: {}\n", groups.join(" "));
+    // The picture begins on a line of its own: clients put a name before the first.
+    let mut before: String = picture.iter().flat_map(|row| ["\n", row.as_str()]).collect();
+    let mut prompt = format!("{link}\n{key}{NEW_CODE}");
+    if RENEWED.len() + prompt.len() >= LONGEST {
+        before = format!("{before}\n{link}");
+        prompt = format!("{key}{NEW_CODE}");
+    }
+    Words { before: (!before.is_empty()).then_some(before), prompt }
+}
+
+/// Whether a picture of so many rows and the link below it fit a terminal, with key and prompt.
+#[must_use]
+pub const fn fits(rows: usize, link: &str) -> bool {
+    rows + link.len().div_ceil(COLUMNS) + 2 <= ROWS
+}
+
+/// Shows recovery codes, once.
+#[must_use]
+pub fn recovery_codes<'a>(codes: impl Iterator<Item = &'a str>) -> String {
+    let codes: Vec<&str> = codes.collect();
+    let rows: Vec<String> = codes.chunks(3).map(|row| row.join(" ")).collect();
+    format!("Recovery codes, each good once:\n{}\nPress Enter when you have saved them: ", rows.join("\n"))
+}
+
+/// What the owner of an account should know of its last days.
+#[must_use]
+pub fn missed(missed: &Missed) -> Option<String> {
+    let Missed { failures, proven, last } = missed;
+    if *failures == 0 {
+        return None;
+    }
+    let count =
+        if *failures == 1 { "1 wrong code was".to_owned() } else { format!("{failures} wrong codes were") };
+    let proven = match proven {
+        0 => "none with your password or key",
+        _ if proven == failures => "with your password or key known",
+        _ => "some with your password or key known",
+    };
+    let last = last.map(|last| format!(", the last at {}", last.rfc_3339())).unwrap_or_default();
+    Some(format!(
+        "{count} given for this account since your last login, {proven}{last}. If that was not you, tell your administrator."
+    ))
+}
 
 /// Before the prompt, when throttled; only said when the first factor is known.
 #[must_use]
@@ -69,10 +145,42 @@ mod tests {
             NOT_SET_UP.into(),
             throttled(None) + &code(Some(&of)),
             WRONG.to_owned(),
+            OFFER.into(),
+            WRONG_NEW_CODE.into(),
+            MEANWHILE.into(),
+            recovery_codes(["00-AAAAA-BBBBB-CCCCC"; 20].into_iter()),
+            new_key(&"A".repeat(103), &"x".repeat(1000), &[]).prompt,
+            RENEWED.to_owned() + &new_key(&"A".repeat(32), &"x".repeat(300), &[]).prompt,
         ] {
             assert!(text.is_ascii() && text.len() < 512, "{text}");
             assert!(!text.ends_with("Password: ") && !text.ends_with("password: "), "{text}");
         }
+    }
+
+    #[test]
+    fn a_key_stands_below_its_picture_and_is_never_in_the_part_that_may_be_lost() {
+        let picture = ["##  ##".to_owned(), "  ##  ".to_owned()];
+        let words = new_key("ABCDEFGHIJ", "otpauth://x", &picture);
+        assert_eq!(words.before.unwrap(), "\n##  ##\n  ##  ");
+        assert_eq!(words.prompt, format!("otpauth://x\nKey: ABCD EFGH IJ\n{NEW_CODE}"));
+        let long = new_key("ABCDEFGHIJ", &"y".repeat(500), &picture);
+        assert!(long.before.unwrap().ends_with("y"));
+        assert_eq!(long.prompt, format!("Key: ABCD EFGH IJ\n{NEW_CODE}"));
+        assert_eq!(new_key("AB", "l", &[]).before, None);
+    }
+
+    #[test]
+    fn what_fits_a_terminal() {
+        assert!(fits(21, &"x".repeat(80)) && !fits(21, &"x".repeat(81)) && fits(19, &"x".repeat(240)));
+    }
+
+    #[test]
+    fn an_owner_is_told_of_failures() {
+        let of = |failures, proven| missed(&Missed { failures, proven, last: None });
+        assert_eq!(of(0, 0), None);
+        assert!(of(1, 1).unwrap().starts_with("1 wrong code was given"));
+        assert!(of(3, 0).unwrap().contains("3 wrong codes") && of(3, 0).unwrap().contains("none with"));
+        assert!(of(3, 1).unwrap().contains("some with your password"));
     }
 
     #[test]

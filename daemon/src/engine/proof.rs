@@ -6,7 +6,10 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use super::throttle::{Budget, Standing};
+use super::{
+    enrollment::{Added, NewFactor, Proof},
+    throttle::{Budget, Standing},
+};
 use crate::{
     audit,
     clock::Timestamp,
@@ -26,6 +29,8 @@ pub struct Attempt {
     pub budgets: Vec<Budget>,
     /// Where the try comes from: a success forgives the failures from there.
     pub source: Source,
+    /// When the conversation began that it is part of.
+    pub began: Timestamp,
     /// When.
     pub now: Timestamp,
     /// What the trail says, but for outcome and reason.
@@ -52,7 +57,7 @@ pub enum Candidate {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ruling {
     /// The code was fresh and is now spent.
-    Accepted(Accepted),
+    Accepted(Accepted, Missed),
     /// The code was right and is spent: that step or a later one was accepted before. Not charged.
     Used,
     /// Charged.
@@ -75,7 +80,18 @@ pub enum Accepted {
     },
 }
 
-/// The store's verb behind every yes.
+/// What happened to an account since its last login, for its owner to judge.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Missed {
+    /// Wrong codes, by anybody.
+    pub failures: u32,
+    /// Of these, with the first factor known.
+    pub proven: u32,
+    /// When the last of them was.
+    pub last: Option<Timestamp>,
+}
+
+/// The store's verbs behind every yes.
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// Why nothing could be decided.
@@ -84,6 +100,10 @@ pub trait Ledger: Send + Sync {
     /// In one transaction: refuses when a budget is spent; else accepts the first candidate whose step is newer
     /// than all accepted ones; else charges. Returns after the commit is on disk.
     async fn settle(&self, attempt: Attempt) -> Result<Ruling, Self::Error>;
+
+    /// Stores a factor with its recovery codes, and its account if there is none. An account whose uid is another
+    /// loses what it had. Returns after the commit is on disk.
+    async fn add_factor(&self, factor: NewFactor, record: audit::Record) -> Result<Added, Self::Error>;
 }
 
 /// A factor was verified and its use is on disk.
@@ -104,8 +124,8 @@ impl From<FactorPassed> for Granted {
 /// How a try was settled.
 #[derive(Debug)]
 pub enum Settled {
-    /// Yes, by this.
-    Passed(FactorPassed, Accepted),
+    /// Yes, by this, after that.
+    Passed(FactorPassed, Accepted, Missed),
     /// See [`Ruling::Used`].
     Used,
     /// See [`Ruling::Wrong`].
@@ -121,10 +141,38 @@ pub enum Settled {
 /// When the store could not decide: that is not a no, and never a yes.
 pub async fn settle<L: Ledger + ?Sized>(ledger: &L, attempt: Attempt) -> Result<Settled, L::Error> {
     Ok(match ledger.settle(attempt).await? {
-        Ruling::Accepted(accepted) => Settled::Passed(FactorPassed(()), accepted),
+        Ruling::Accepted(accepted, missed) => Settled::Passed(FactorPassed(()), accepted, missed),
         Ruling::Used => Settled::Used,
         Ruling::Wrong => Settled::Wrong,
         Ruling::Refused(standing) => Settled::Refused(standing),
+    })
+}
+
+/// What came of a first factor that was set up at a login.
+#[derive(Debug)]
+pub enum Enrolled {
+    /// It is stored, and a code of it was seen: that is the factor of this login.
+    Passed(FactorPassed),
+    /// It is not: there is another one by now.
+    Refused,
+}
+
+/// Has the store take in somebody's first factor, which `confirmed` shows to be in their hands, and turns that into the
+/// proof.
+///
+/// # Errors
+///
+/// When the store could not do it: that is never a yes.
+pub async fn enroll<L: Ledger + ?Sized>(
+    ledger: &L,
+    factor: NewFactor,
+    confirmed: Match,
+    record: audit::Record,
+) -> Result<Enrolled, L::Error> {
+    let first = NewFactor { proof: Proof::FirstFactor(confirmed), ..factor };
+    Ok(match ledger.add_factor(first, record).await? {
+        Added::Stored => Enrolled::Passed(FactorPassed(())),
+        Added::NotFirst | Added::TooMany | Added::LabelTaken => Enrolled::Refused,
     })
 }
 
@@ -140,6 +188,10 @@ pub(super) mod tests {
         type Error = ();
         async fn settle(&self, _: Attempt) -> Result<Ruling, ()> {
             Ok(self.0.clone())
+        }
+        async fn add_factor(&self, factor: NewFactor, _: audit::Record) -> Result<Added, ()> {
+            assert!(matches!(factor.proof, Proof::FirstFactor(_)), "{:?}", factor.proof);
+            Ok(if self.0 == Ruling::Used { Added::NotFirst } else { Added::Stored })
         }
     }
 

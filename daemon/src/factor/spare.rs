@@ -6,6 +6,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use subtle::ConstantTimeEq;
 
 use crate::{
+    clock::Timestamp,
     factor::code::Malformed,
     random::{NoRandomness, Random},
     secret::Secret,
@@ -40,6 +41,21 @@ impl Kind {
             Self::Bypass => "bypass",
         }
     }
+}
+
+/// A recovery or bypass code to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSpare {
+    /// What finds it.
+    pub selector: String,
+    /// Salt of the hash, random.
+    pub salt: [u8; SALT],
+    /// Hash of its secret part.
+    pub hash: [u8; HASH],
+    /// How often it can be used.
+    pub uses: u32,
+    /// Until when.
+    pub expires: Option<Timestamp>,
 }
 
 /// A code as it was typed, made canonical.

@@ -167,6 +167,13 @@ pub fn uri(
     totp.to_url().map(Secret::new)
 }
 
+/// The same link without the parameter that says the issuer once more.
+#[must_use]
+pub fn without_issuer(link: &str) -> String {
+    let kept = |part: &&str| !part.starts_with("issuer=");
+    link.split('&').filter(kept).collect::<Vec<_>>().join("&")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,29 +9,31 @@ use tonic::{Request, Response, Status};
 use twinlock_proto::v1::{
     self, AcceptClockRequest, AccountRequest, AuditEntry, AuditRequest, BackupStoreRequest, Bypass,
     BypassRequest, CheckStoreRequest, Chunk, DaemonState, ExemptRequest, ExplainRequest, Explanation,
-    ListAccountsRequest, ProvisionRequest, Provisioned, RequireRequest, ResetResult, RotateKeyRequest,
-    Rotation, ShowDaemonRequest, StoreReport, UnlockResult, admin_server, explanation,
+    ListAccountsRequest, OpenAccountRequest, OpenRoleRequest, ProvisionRequest, Provisioned, RequireRequest,
+    ResetResult, RoleOpening, RotateKeyRequest, Rotation, ShowDaemonRequest, StoreReport, UnlockResult,
+    admin_server, explanation,
 };
 
 use super::{
-    Ports, convert,
+    Ports,
+    accounts::Named,
+    convert,
     policy::Place,
     status::{Undecided, undecided},
 };
 use crate::{
     access::{self, Administrator},
-    accounts::{Account, Lane},
+    accounts::Lane,
     audit,
     engine::{
         clock_guard::Trust,
-        enrollment::{MOST_FACTORS, Pending, choose_label, parse_key},
+        enrollment::{Added, MOST_FACTORS, Pending, Proof, choose_label, parse_key},
         policy,
     },
     factor::totp,
     names::UserName,
     random,
     secret::Secret,
-    store::{Added, Portfolio, Proof},
 };
 
 pub(super) struct Service {
@@ -121,6 +123,21 @@ impl admin_server::Admin for Service {
         answer.map(Response::new).map_err(|error| undecided(&error))
     }
 
+    async fn open_account(
+        &self,
+        request: Request<OpenAccountRequest>,
+    ) -> Result<Response<v1::Account>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.open_account(&administrator, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn open_role(&self, request: Request<OpenRoleRequest>) -> Result<Response<RoleOpening>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.open_role(&administrator, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
     async fn explain_policy(
         &self,
         request: Request<ExplainRequest>,
@@ -204,73 +221,7 @@ impl admin_server::Admin for Service {
     }
 }
 
-/// An account that an administrator named: as NSS knows it, else as the store does (a user that was deleted).
-pub(super) struct Named {
-    pub(super) account: Account,
-    pub(super) portfolio: Option<Portfolio>,
-}
-
-/// An account of somebody whom NSS does not know any more.
-fn gone(portfolio: &Portfolio) -> Account {
-    let (name, uid) = (portfolio.name.clone(), portfolio.uid);
-    Account { name, uid, groups: Some(Vec::new()), ids: Some(policy::Ids::default()) }
-}
-
 impl Ports {
-    pub(super) async fn named(&self, _: &Administrator, user: &str) -> Result<Named, Undecided> {
-        let name = UserName::parse(user).map_err(|_| Undecided::Malformed("that is not a user name"))?;
-        if let Some(account) = self.directory.by_name(Lane::Admin, &name, &self.in_force().named).await? {
-            let portfolio = self.portfolio_of(&account).await?;
-            return Ok(Named { account, portfolio });
-        }
-        let portfolio = self.store.portfolio(&name).await?;
-        let portfolio = portfolio.ok_or_else(|| Undecided::NotFound(format!("there is no user {name}")))?;
-        let account = gone(&portfolio);
-        Ok(Named { account, portfolio: Some(portfolio) })
-    }
-
-    /// The account of a record, as NSS knows it now; one whose user is gone has no groups. Without a directory the list is
-    /// still one, of what then holds: required.
-    async fn account_of(&self, portfolio: &Portfolio) -> Result<Account, Undecided> {
-        let name =
-            UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
-        Ok(match self.directory.by_name(Lane::Admin, &name, &self.in_force().named).await {
-            Ok(found) => {
-                found.filter(|account| account.uid == portfolio.uid).unwrap_or_else(|| gone(portfolio))
-            }
-            Err(error) => {
-                tracing::warn!(%error, "accounts are listed without their groups");
-                Account { groups: None, ids: None, ..gone(portfolio) }
-            }
-        })
-    }
-
-    async fn list(
-        &self,
-        _: &Administrator,
-        request: &ListAccountsRequest,
-        sender: &mpsc::Sender<Result<v1::Account, Status>>,
-    ) -> Result<(), Undecided> {
-        for portfolio in self.store.portfolios().await? {
-            let account = self.account_of(&portfolio).await?;
-            let described = self.describe(&account, Some(&portfolio)).await?;
-            let throttled = described.throttled_until.is_some() || described.stopped;
-            if (!request.throttled || throttled) && sender.send(Ok(described)).await.is_err() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) async fn show(
-        &self,
-        by: &Administrator,
-        request: &AccountRequest,
-    ) -> Result<v1::Account, Undecided> {
-        let Named { account, portfolio } = self.named(by, &request.user).await?;
-        self.describe(&account, portfolio.as_ref()).await
-    }
-
     async fn provision(
         &self,
         by: &Administrator,
@@ -296,7 +247,7 @@ impl Ports {
         let secret = data_encoding::BASE32_NOPAD.encode(key.expose());
         let pending = Pending { key, parameters, label };
         let proof = Proof::Administrator { active: request.activate };
-        let new = self.new_factor(&account.name, account.uid, pending, proof)?;
+        let new = self.new_factor((&account.name, account.uid), pending, proof, Vec::new())?;
         let factor = new.id.0.clone();
         let record = self.record(by, audit::Event::Provision, &account.name, "totp", &factor);
         match self.store.add_factor(new, record).await? {
@@ -341,7 +292,8 @@ impl Ports {
         };
         let outcome = match decision.verdict {
             policy::Verdict::Ask => explanation::Outcome::Ask,
-            policy::Verdict::Skip(_) => explanation::Outcome::Skip,
+            policy::Verdict::Enroll => explanation::Outcome::Enroll,
+            policy::Verdict::Skip(_) | policy::Verdict::Offer(_) => explanation::Outcome::Skip,
             policy::Verdict::Deny => explanation::Outcome::Deny,
         };
         Ok(Explanation {

@@ -149,7 +149,7 @@ impl Ports {
             }
         };
         let account = Some(portfolio.account);
-        let attempt = Attempt { account, candidates, budgets, source, now, event, subject };
+        let attempt = Attempt { account, candidates, budgets, source, began: now, now, event, subject };
         Ok(proof::settle(self.store.as_ref(), attempt).await?)
     }
 

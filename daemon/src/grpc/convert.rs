@@ -5,6 +5,7 @@ use twinlock_proto::v1;
 use super::{Ports, policy::Place, status::Undecided};
 use crate::{
     accounts::Account,
+    clock::Timestamp,
     engine::{
         policy::{Because, Requirement},
         throttle::{Account as Charged, Budget, Standing},
@@ -31,7 +32,7 @@ pub(super) fn factor(record: &FactorRecord) -> v1::Factor {
         label: record.label.clone(),
         active: record.active,
         created: record.created.secs(),
-        last_used: record.last_used.map(crate::clock::Timestamp::secs),
+        last_used: record.last_used.map(Timestamp::secs),
     }
 }
 
@@ -77,10 +78,15 @@ impl Ports {
             contacts: Vec::new(),
             recovery_codes_left: portfolio.map_or(0, |portfolio| portfolio.recovery_left),
             failures_since_success: portfolio.map_or(0, |portfolio| portfolio.failures),
-            because: because(decision.because),
+            because: because(decision.because.clone()),
             preferred: portfolio.and_then(|portfolio| portfolio.preferred.clone()).unwrap_or_default(),
             required_by_administrator: flags.is_some_and(|flags| flags.required),
             exempt_until: exempt.map(|(until, _)| until.secs()),
+            enrollment_open_until: flags
+                .and_then(|flags| flags.enroll_until)
+                .filter(|until| self.clock.now() < *until)
+                .map(Timestamp::secs),
+            would_deny: decision.would_deny(),
             exempt_reason: exempt.map(|(_, reason)| reason.clone()).unwrap_or_default(),
         })
     }

@@ -17,6 +17,7 @@ use super::{
     Ports, answers,
     policy::Place,
     self_service::{Own, own_subject, seconds},
+    spares::told,
     status::{Undecided, undecided},
 };
 use crate::{
@@ -24,7 +25,9 @@ use crate::{
     audit,
     engine::{
         clock_guard::Trust,
-        enrollment::{CONFIRMATIONS, MOST_FACTORS, Pending, choose_label, parse_key},
+        enrollment::{
+            Added, CONFIRMATIONS, MOST_FACTORS, NewFactor, Pending, Proof, choose_label, parse_key,
+        },
         policy::Method,
         prompt,
         proof::{Accepted, Settled},
@@ -32,13 +35,14 @@ use crate::{
     },
     factor::{
         code::{Code, Typed},
+        spare::NewSpare,
         totp::{self, Match},
     },
     names::{FactorId, Source, UserName},
     random,
     seal::Binding,
     secret::Secret,
-    store::{Added, Charge, NewFactor, Portfolio, Proof},
+    store::{Charge, Portfolio},
 };
 
 /// The whole enrollment: time to find the phone.
@@ -185,26 +189,32 @@ async fn run(ports: &Ports, owner: &Owner, talk: &mut Talk) -> Result<enroll_ste
         return Err(answers::clock_is_off().into());
     }
     let matched = confirm(ports, &own, &pending, talk).await?;
-    let enrolled = store(ports, owner, &own, pending, vouched, matched).await?;
-    let left = ports.own(owner).await?.portfolio.map(|portfolio| portfolio.recovery_left);
-    if decision.recovery && left == Some(0) {
-        hand_out_recovery(ports, owner, talk).await;
+    let left = own.portfolio.as_ref().map_or(0, |portfolio| portfolio.recovery_left);
+    let (codes, rows) = match decision.recovery && left == 0 {
+        true => ports.new_recovery_set().await?,
+        false => (Vec::new(), Vec::new()),
+    };
+    let proof = match vouched {
+        Vouched::Password => Proof::FirstFactor(matched),
+        Vouched::Code(factor) => Proof::Code(matched, factor),
+    };
+    let new = ports.new_factor((&own.account.name, own.account.uid), pending, proof, rows)?;
+    let enrolled = store(ports, owner, &own, new).await?;
+    if !codes.is_empty() {
+        hand_out_recovery(&codes, talk).await;
     }
     Ok(enrolled)
 }
 
-/// The recovery codes, shown once. The factor counts already: whatever happens here, the enrollment stands, and
+/// The recovery codes, shown once. They are stored with the factor: whatever happens here, the enrollment stands, and
 /// `twinlock recovery` makes a new set.
-async fn hand_out_recovery(ports: &Ports, owner: &Owner, talk: &mut Talk) {
+async fn hand_out_recovery(codes: &[Secret<String>], talk: &mut Talk) {
     let handed_out = async {
-        let own = ports.own(owner).await?;
-        let Some(portfolio) = &own.portfolio else { return Ok(()) };
-        let codes = ports.renew_recovery(portfolio.account, own_subject(owner, &own.account)).await?;
-        talk.say(enroll_step::Kind::Recovery(codes)).await?;
+        talk.say(enroll_step::Kind::Recovery(told(codes))).await?;
         talk.ask(Subject::Saved, "Press Enter when you have saved them: ").await.map(drop)
     };
     if let Err(End::Undecided(error)) = handed_out.await {
-        let _ = undecided(&error); // logged; the person can make a set later
+        let _ = undecided(&error); // logged
     }
 }
 
@@ -259,8 +269,8 @@ async fn current_code(
         };
         let subject = own_subject(owner, &own.account);
         match ports.settle_own(portfolio, &code, audit::Event::Verify, subject).await? {
-            Settled::Passed(_, Accepted::Step(factor)) => return Ok(Some(factor)),
-            Settled::Passed(_, Accepted::Spare { .. }) => return Ok(None),
+            Settled::Passed(_, Accepted::Step(factor), _) => return Ok(Some(factor)),
+            Settled::Passed(_, Accepted::Spare { .. }, _) => return Ok(None),
             Settled::Refused(standing) => return throttled(ports.wait(standing)),
             Settled::Used => text = format!("{}Verification code of a factor you have: ", prompt::USED),
             Settled::Wrong => "Wrong code. Verification code of a factor you have: ".clone_into(&mut text),
@@ -292,19 +302,7 @@ async fn confirm(ports: &Ports, own: &Own, pending: &Pending, talk: &mut Talk) -
     )
 }
 
-async fn store(
-    ports: &Ports,
-    owner: &Owner,
-    own: &Own,
-    pending: Pending,
-    vouched: Vouched,
-    matched: Match,
-) -> Result<enroll_step::Kind, End> {
-    let proof = match vouched {
-        Vouched::Password => Proof::Password(matched),
-        Vouched::Code(factor) => Proof::Code(matched, factor),
-    };
-    let new = ports.new_factor(&own.account.name, own.account.uid, pending, proof)?;
+async fn store(ports: &Ports, owner: &Owner, own: &Own, new: NewFactor) -> Result<enroll_step::Kind, End> {
     let (id, label, now) = (new.id.clone(), new.label.clone(), new.now);
     let record = record(ports, audit::Event::Enroll, owner, own, audit::Outcome::Granted, &id.0);
     match ports.store.add_factor(new, record).await? {
@@ -341,13 +339,13 @@ fn record(
 }
 
 impl Ports {
-    /// Seals a key for an account, ready to be stored.
+    /// Seals a key for an account, ready to be stored, with the recovery codes that come with it.
     pub(super) fn new_factor(
         &self,
-        user: &str,
-        uid: u32,
+        (user, uid): (&str, u32),
         pending: Pending,
         proof: Proof,
+        recovery: Vec<NewSpare>,
     ) -> Result<NewFactor, Undecided> {
         let user = UserName::parse(user).map_err(|_| Undecided::Malformed("a user name"))?;
         let mut bits = [0; 5];
@@ -356,6 +354,7 @@ impl Ports {
         let binding = Binding { user: &user, uid, factor: &id, kind: "totp" };
         let sealed = self.sealer.seal(&pending.key, binding, self.random.as_ref())?;
         let Pending { key: _, parameters, label } = pending;
-        Ok(NewFactor { id, user, uid, label, parameters, sealed, proof, now: self.clock.now() })
+        let now = self.clock.now();
+        Ok(NewFactor { id, user, uid, label, parameters, sealed, proof, recovery, now })
     }
 }

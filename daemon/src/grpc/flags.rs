@@ -1,17 +1,23 @@
-//! What an administrator says of one user: required, exempt.
+//! What an administrator says of one user: required, exempt, let enroll. And of a role: let enroll again.
 
-use twinlock_proto::v1::{self, AccountRequest, ExemptRequest, RequireRequest};
+use std::time::Duration;
 
-use super::{Ports, admin::Named, status::Undecided};
+use twinlock_proto::v1::{
+    self, AccountRequest, ExemptRequest, OpenAccountRequest, OpenRoleRequest, RequireRequest, RoleOpening,
+};
+
+use super::{Ports, accounts::Named, status::Undecided};
 use crate::{
     access::Administrator,
     accounts::Account,
     audit,
     clock::Timestamp,
-    engine::policy::Flags,
+    engine::policy::{self, Enrollment, Flags},
     names::{UserName, printable},
 };
 
+/// Longest time in which an administrator lets a user enroll at a login.
+const LONGEST_OPENING: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Longest reason, in characters.
 const REASON: usize = 200;
 
@@ -58,6 +64,68 @@ impl Ports {
         };
         let record = self.record(by, audit::Event::Exempt, &account.name, "", &told);
         self.set_flags(by, &account, flags, record).await
+    }
+
+    pub(super) async fn open_account(
+        &self,
+        by: &Administrator,
+        request: &OpenAccountRequest,
+    ) -> Result<v1::Account, Undecided> {
+        let Named { account, portfolio } = self.named(by, &request.user).await?;
+        let has_factors = portfolio.as_ref().is_some_and(|portfolio| !portfolio.factors.is_empty());
+        let mut flags = portfolio.map(|portfolio| portfolio.flags).unwrap_or_default();
+        let (until, now) = (Timestamp::from_secs(request.until), self.clock.now());
+        let told = if request.off {
+            flags.enroll_until = None;
+            "off".to_owned()
+        } else if has_factors {
+            let name = &account.name;
+            return Err(Undecided::Conflict(format!(
+                "{name} has a factor; who lost theirs is reset first: twinlock user reset {name}"
+            )));
+        } else if until <= now || until > now.after(LONGEST_OPENING) {
+            return Err(Undecided::Conflict("enrollment is opened for up to 30 days: --for 7d".to_owned()));
+        } else {
+            flags.enroll_until = Some(until);
+            format!("until {}", until.rfc_3339())
+        };
+        let record = self.record(by, audit::Event::OpenEnrollment, &account.name, "", &told);
+        self.set_flags(by, &account, flags, record).await
+    }
+
+    pub(super) async fn open_role(
+        &self,
+        by: &Administrator,
+        request: &OpenRoleRequest,
+    ) -> Result<RoleOpening, Undecided> {
+        let force = self.in_force();
+        let name = policy::Role::named(&request.role);
+        let Some(role) = force.rules.roles.iter().find(|role| role.name == name) else {
+            let known: Vec<_> = force.config.role.iter().map(|role| role.name.as_str()).collect();
+            return Err(Undecided::NotFound(format!(
+                "there is no role \"{}\"; there are: {}",
+                printable(&request.role, 64),
+                known.join(", ")
+            )));
+        };
+        if role.enrollment != Enrollment::AtLogin {
+            return Err(Undecided::Conflict(format!(
+                "{name} lets nobody enroll at a login: write enrollment = \"at-login\" and reload, or open it for one \
+                 user with twinlock user open-enrollment"
+            )));
+        }
+        let now = self.clock.now();
+        let until = now.after(role.enroll_within);
+        let record = self.record(
+            by,
+            audit::Event::OpenEnrollment,
+            "",
+            "",
+            &format!("{name} until {}", until.rfc_3339()),
+        );
+        self.store.open_again(name, now, record).await?;
+        self.note_openings().await?;
+        Ok(RoleOpening { role: request.role.clone(), until: until.secs() })
     }
 
     async fn set_flags(

@@ -17,7 +17,7 @@ use twinlock_proto::{
 use super::{
     Ports,
     origin::{asked_of, client, evidence, from_sshd, subject},
-    policy::Place,
+    policy::{InForce, Place},
     status::{Undecided, undecided},
 };
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     clock::Timestamp,
     engine::{
         clock_guard::Trust,
-        conversation::{self, Checked, Checking, Ending, FirstFactor, Turn},
+        conversation::{self, Checked, Checking, Ending, FirstFactor, Turn, Words},
         policy::{self, Decision},
         proof,
         throttle::{Account as Charged, Budget, Standing},
@@ -116,7 +116,7 @@ async fn run(
     if open.account_phase && !ports.in_force().config.account.services.contains(&open.service) {
         return Ok(Some(v1::Outcome::NotConcerned));
     }
-    let Beginning { login, decision, standing, portfolio } = tokio::select! {
+    let Beginning { login, decision, standing, account, portfolio, force } = tokio::select! {
         begun = begin(ports, applicant, open) => begun?,
         // The other side reset the stream: looking up ends with it.
         () = steps.closed() => return Ok(None),
@@ -130,19 +130,22 @@ async fn run(
     loop {
         turn = match turn {
             Turn::Finish(ending) => {
-                if let Ending::Granted(_, Some(text)) = &ending {
-                    let notice = step::Kind::Notice(Notice { text: text.clone() });
-                    let _ = steps.send(Ok(Step { kind: Some(notice) })).await;
+                if let Some(text) = last_words(&ending) {
+                    say(steps, text).await;
                 }
                 return Ok(Some(finish(ports, &ending, subject, rehearsed)));
             }
-            Turn::Ask(asking, text) => match ask(replies, steps, text, deadline).await? {
-                Heard::Answer(answer) => asking.answer(&answer.text),
+            Turn::Ask(asking, words) => match ask(replies, steps, words, deadline).await? {
+                Heard::Answer(answer) => asking.answer(&answer.text, ports.clock.now()),
                 Heard::Nothing(outcome, reason) => {
                     record(ports, subject, outcome, reason);
                     return Ok((outcome == audit::Outcome::Denied).then_some(v1::Outcome::Expired));
                 }
             },
+            Turn::Prepare(preparing) => preparing.show(ports.offer(&force, account.as_ref().ok_or(NOBODY)?)?),
+            Turn::Enroll(confirmed) => {
+                ports.take_in(confirmed, account.as_ref().ok_or(NOBODY)?, recovery).await?
+            }
             Turn::Check(checking) => {
                 let now = ports.clock.now();
                 let factors = match &portfolio {
@@ -162,13 +165,25 @@ async fn run(
     }
 }
 
+/// Only somebody whom NSS knows is let enroll.
+const NOBODY: Undecided = Undecided::Malformed("an enrollment of nobody");
+
+/// What is said to somebody who gets in.
+fn last_words(ending: &Ending) -> Option<&str> {
+    match ending {
+        Ending::Granted(_, text) => text.as_deref(),
+        Ending::NotNeeded(_, text) => *text,
+        Ending::Enrolled(_) | Ending::Denied(_) | Ending::Throttled => None,
+    }
+}
+
 /// A login whose auth phase did not pass by us: whatever policy would ask can not be asked any more.
 fn account_phase(ports: &Ports, decision: &Decision, subject: audit::Subject) -> v1::Outcome {
     let (outcome, told, reason) = match &decision.verdict {
-        policy::Verdict::Skip(policy::Release { .. }) => {
+        policy::Verdict::Skip(policy::Release { .. }) | policy::Verdict::Offer(policy::Release { .. }) => {
             (v1::Outcome::NotNeeded, audit::Outcome::NotNeeded, decision.rehearsed.unwrap_or_default())
         }
-        policy::Verdict::Ask | policy::Verdict::Deny => {
+        policy::Verdict::Ask | policy::Verdict::Deny | policy::Verdict::Enroll => {
             (v1::Outcome::Denied, audit::Outcome::Denied, "auth-skipped")
         }
     };
@@ -216,7 +231,9 @@ struct Beginning {
     login: conversation::Login,
     decision: Decision,
     standing: Standing,
+    account: Option<Account>,
     portfolio: Option<Portfolio>,
+    force: Arc<InForce>,
 }
 
 async fn begin(ports: &Ports, applicant: &Applicant, open: &Open) -> Result<Beginning, Undecided> {
@@ -266,7 +283,7 @@ async fn begin(ports: &Ports, applicant: &Applicant, open: &Open) -> Result<Begi
     let id = stored.as_ref().map(|portfolio| portfolio.account);
     let budgets = match (id, first_factor) {
         (Some(id), FirstFactor::Known) => {
-            vec![Budget { account: Charged::User(id), rule: ports.in_force().config.limits.user() }]
+            vec![Budget { account: Charged::User(id), rule: force.config.limits.user() }]
         }
         _ => ports.unproven_budgets(source.clone(), id),
     };
@@ -279,9 +296,11 @@ async fn begin(ports: &Ports, applicant: &Applicant, open: &Open) -> Result<Begi
         budgets,
         source,
         subject: subject(applicant, account.as_ref(), open),
-        usual_length: usize::from(ports.in_force().config.totp.digits),
+        usual_length: usize::from(force.config.totp.digits),
+        resumed: open.resumed,
+        began: ports.clock.now(),
     };
-    Ok(Beginning { login, decision, standing, portfolio: stored })
+    Ok(Beginning { login, decision, standing, account, portfolio: stored, force })
 }
 
 /// What the store has of this account; a record of another uid is somebody else's.
@@ -311,10 +330,13 @@ enum Heard {
 async fn ask(
     replies: &mut Streaming<Reply>,
     steps: &Steps,
-    text: String,
+    words: Words,
     deadline: Instant,
 ) -> Result<Heard, Undecided> {
-    let prompt = Step { kind: Some(step::Kind::Prompt(Prompt { text })) };
+    if let Some(text) = &words.before {
+        say(steps, text).await;
+    }
+    let prompt = Step { kind: Some(step::Kind::Prompt(Prompt { text: words.prompt })) };
     if steps.send(Ok(prompt)).await.is_err() {
         return Ok(Heard::Nothing(audit::Outcome::Abandoned, ""));
     }
@@ -326,11 +348,21 @@ async fn ask(
     }
 }
 
+/// A message, which may be lost.
+async fn say(steps: &Steps, text: &str) {
+    let notice = step::Kind::Notice(Notice { text: text.to_owned() });
+    let _ = steps.send(Ok(Step { kind: Some(notice) })).await;
+}
+
 /// The outcome on the wire. Tries that the store settled are in the trail already.
 fn finish(ports: &Ports, ending: &Ending, subject: audit::Subject, rehearsed: &str) -> v1::Outcome {
     match ending {
         Ending::Granted(proof::Granted { .. }, _) => v1::Outcome::Granted,
-        Ending::NotNeeded(policy::Release { .. }) => {
+        Ending::Enrolled(proof::Granted { .. }) => {
+            record(ports, subject, audit::Outcome::Granted, "enrolled");
+            v1::Outcome::Granted
+        }
+        Ending::NotNeeded(policy::Release { .. }, _) => {
             // Not a login of this host's: whoever asks on user.sock could fill the trail.
             if !matches!(subject.service.as_str(), policy::PASSWORD_SERVICE | "user.sock") {
                 record(ports, subject, audit::Outcome::NotNeeded, rehearsed);

@@ -1,8 +1,10 @@
 //! The edge: translate, ask, translate back. One file a service; [`status`] alone chooses gRPC statuses.
 
+mod accounts;
 mod admin;
 mod answers;
 mod convert;
+mod enrolling;
 mod enrollment;
 mod flags;
 mod incoming;
@@ -16,7 +18,10 @@ mod time;
 mod trail;
 mod upkeep;
 
-use std::sync::{Arc, RwLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock},
+};
 
 use tokio::{net::UnixListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +37,7 @@ pub use time::ClockGuard;
 use crate::{
     access::Entrance,
     accounts::Directory,
-    clock::Clock,
+    clock::{Clock, Timestamp},
     random::Random,
     seal::{KeySource, Sealer},
     store::Store,
@@ -59,6 +64,8 @@ pub struct Ports {
     pub random: Arc<dyn Random>,
     /// The configuration; an administrator may replace it.
     pub in_force: RwLock<Arc<InForce>>,
+    /// Since when the members of a role may enroll at their login, by the rule's name.
+    pub openings: RwLock<Arc<BTreeMap<String, Timestamp>>>,
     /// Whether the clock is believed.
     pub clock_guard: ClockGuard,
     /// Places for hashing spare codes.

@@ -13,7 +13,7 @@ use crate::{
         clock_guard::Trust,
         policy::{self, Decision, Facts, Flags, Ids, Method, Named, Rules},
     },
-    store::Portfolio,
+    store::{Portfolio, StoreError},
 };
 
 /// A configuration, made ready for use. Whoever begins with one goes on with it.
@@ -61,6 +61,24 @@ impl Ports {
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
     }
 
+    /// Remembers since when the rules in force let people enroll at their login: from now on for those that are new.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails: then those are not open.
+    pub async fn note_openings(&self) -> Result<(), StoreError> {
+        let enrolling = self.in_force().rules.enrolling();
+        let known = self.store.openings().await?;
+        let new: Vec<_> = enrolling.into_iter().filter(|role| !known.contains_key(role)).collect();
+        // A time that is not believed opens nothing.
+        if !new.is_empty() && self.trust_in_clock() == Trust::Believed {
+            self.store.first_seen(new, self.clock.now()).await?;
+        }
+        let openings = Arc::new(self.store.openings().await?);
+        *self.openings.write().unwrap_or_else(PoisonError::into_inner) = openings;
+        Ok(())
+    }
+
     /// What the rules say of an account at a place.
     pub(super) fn decide(
         &self,
@@ -74,6 +92,7 @@ impl Ports {
             of.filter(|factor| factor.active == active).map(|_| Method::Totp).take(1).collect()
         };
         let (methods, pending, none) = (kinds(true), kinds(false), Flags::default());
+        let openings = Arc::clone(&self.openings.read().unwrap_or_else(PoisonError::into_inner));
         policy::decide(
             &force.rules,
             &Facts {
@@ -87,6 +106,7 @@ impl Ports {
                 pending: &pending,
                 bypass: portfolio.is_some_and(|portfolio| portfolio.bypass),
                 flags: portfolio.map_or(&none, |portfolio| &portfolio.flags),
+                openings: &openings,
                 now: self.clock.now(),
                 clock_believed: self.trust_in_clock() == Trust::Believed,
             },

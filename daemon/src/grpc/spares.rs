@@ -8,9 +8,9 @@ use super::{Ports, answers::BYPASS_SELECTOR, status::Undecided};
 use crate::{
     access::Administrator,
     audit,
-    factor::spare::{self, SpareCode},
+    factor::spare::{self, NewSpare, SpareCode},
     names::{AccountId, UserName},
-    store::NewSpare,
+    secret::Secret,
 };
 
 /// Longest life of a bypass code.
@@ -27,12 +27,7 @@ impl Ports {
         account: AccountId,
         subject: audit::Subject,
     ) -> Result<RecoveryCodes, Undecided> {
-        let (mut texts, mut rows) = (Vec::new(), Vec::new());
-        for number in 1..=self.in_force().config.recovery.count {
-            let (text, row) = self.new_spare(format!("{number:02}"), 1, None).await?;
-            texts.push(text);
-            rows.push(row);
-        }
+        let (texts, rows) = self.new_recovery_set().await?;
         let now = self.clock.now();
         let record = audit::Record {
             time: now,
@@ -43,7 +38,18 @@ impl Ports {
             reason: String::new(),
         };
         self.store.replace_recovery(account, rows, now, record).await?;
-        Ok(RecoveryCodes { codes: texts })
+        Ok(told(&texts))
+    }
+
+    /// A set of recovery codes, which counts once it is stored.
+    pub(super) async fn new_recovery_set(&self) -> Result<(Vec<Secret<String>>, Vec<NewSpare>), Undecided> {
+        let (mut texts, mut rows) = (Vec::new(), Vec::new());
+        for number in 1..=self.in_force().config.recovery.count {
+            let (text, row) = self.new_spare(format!("{number:02}"), 1, None).await?;
+            texts.push(text);
+            rows.push(row);
+        }
+        Ok((texts, rows))
     }
 
     /// Gives a user a bypass code.
@@ -74,7 +80,7 @@ impl Ports {
         let (code, row) = self.new_spare(selector, request.uses, Some(expires)).await?;
         let record = self.record(by, audit::Event::Bypass, user, "bypass", &reason);
         self.store.add_bypass(&name, uid, row, self.clock.now(), record).await?;
-        Ok(Bypass { code, expires: expires.secs() })
+        Ok(Bypass { code: code.expose().clone(), expires: expires.secs() })
     }
 
     async fn new_spare(
@@ -82,15 +88,20 @@ impl Ports {
         selector: String,
         uses: u32,
         expires: Option<crate::clock::Timestamp>,
-    ) -> Result<(String, NewSpare), Undecided> {
+    ) -> Result<(Secret<String>, NewSpare), Undecided> {
         let mut salt = [0; spare::SALT];
         self.random.fill(&mut salt)?;
         let code = SpareCode::generate(&selector, self.random.as_ref())?;
-        let text = code.text().expose().clone();
+        let text = code.text();
         let hash = self.hash(move || code.hash(&salt)).await?;
         if hash == [0; spare::HASH] {
             return Err(Undecided::Malformed("a hash that failed"));
         }
         Ok((text, NewSpare { selector, salt, hash, uses, expires }))
     }
+}
+
+/// Recovery codes on their way to their owner.
+pub(super) fn told(codes: &[Secret<String>]) -> RecoveryCodes {
+    RecoveryCodes { codes: codes.iter().map(|code| code.expose().clone()).collect() }
 }

@@ -19,8 +19,8 @@ use zeroize::Zeroizing;
 use crate::{
     names::{FactorId, UserName},
     random::{self, NoRandomness, Random},
-    secret::Secret,
-    store::{Sealed, WrappedKey},
+    secret::{Sealed, Secret},
+    store::WrappedKey,
 };
 
 pub use keysource::{KEY_FILE, KeySource, KeySourceError};

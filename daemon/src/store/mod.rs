@@ -3,7 +3,7 @@
 
 pub mod sqlite;
 
-use std::{fmt, fs::File};
+use std::{collections::BTreeMap, fmt, fs::File};
 
 use async_trait::async_trait;
 
@@ -17,10 +17,11 @@ use crate::{
         throttle::{Budget, Standing},
     },
     factor::{
-        spare,
-        totp::{Drift, Match, Parameters},
+        spare::{self, NewSpare},
+        totp::{Drift, Parameters},
     },
     names::{AccountId, FactorId, Source, SpareId, UserName},
+    secret::Sealed,
 };
 
 /// Why a verb could not be carried out. Nothing of it happened, or (when it was late) whoever asked was told
@@ -110,78 +111,6 @@ pub struct SpareRecord {
     pub hash: [u8; spare::HASH],
 }
 
-/// A recovery or bypass code to be stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewSpare {
-    /// What finds it.
-    pub selector: String,
-    /// Salt of the hash, random.
-    pub salt: [u8; spare::SALT],
-    /// Hash of its secret part.
-    pub hash: [u8; spare::HASH],
-    /// How often it can be used.
-    pub uses: u32,
-    /// Until when.
-    pub expires: Option<Timestamp>,
-}
-
-/// A secret at rest; only [`crate::seal`] makes and opens it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sealed {
-    /// Version of the data key.
-    pub key_version: u32,
-    /// Nonce and ciphertext.
-    pub bytes: Vec<u8>,
-}
-
-/// A factor to be stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewFactor {
-    /// Identifier, random.
-    pub id: FactorId,
-    /// The account's canonical name.
-    pub user: UserName,
-    /// The account's uid.
-    pub uid: u32,
-    /// Unique for the user.
-    pub label: String,
-    /// What its codes are computed with.
-    pub parameters: Parameters,
-    /// The key, sealed for this user and factor.
-    pub sealed: Sealed,
-    /// Who vouches for it.
-    pub proof: Proof,
-    /// When.
-    pub now: Timestamp,
-}
-
-/// Who vouches for a new factor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Proof {
-    /// The login password and a code of the new factor, whose step is thereby spent: for a first factor only.
-    Password(Match),
-    /// A code of another factor (`None`: a spare code), which must still be there, then one of the new.
-    Code(Match, Option<FactorId>),
-    /// An administrator; it counts at once, or from its first code on.
-    Administrator {
-        /// At once.
-        active: bool,
-    },
-}
-
-/// What came of adding a factor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Added {
-    /// It is stored.
-    Stored,
-    /// What vouched is not enough any more: there is a factor now, or the one that vouched is gone.
-    NotFirst,
-    /// The user has as many as they may have.
-    TooMany,
-    /// The user has a factor with that label.
-    LabelTaken,
-}
-
 /// What came of charging a try before it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charge {
@@ -231,9 +160,6 @@ pub trait Store: Ledger<Error = StoreError> {
 
     /// The try was right: forgets its charge and all others of that budget and source.
     async fn forgive(&self, charge: i64) -> Result<(), StoreError>;
-
-    /// Stores a factor, and its account if there is none. An account whose uid is another loses what it had.
-    async fn add_factor(&self, factor: NewFactor, record: audit::Record) -> Result<Added, StoreError>;
 
     /// The spare code of this account and selector, used up or not.
     async fn spare(&self, account: AccountId, selector: String) -> Result<Option<SpareRecord>, StoreError>;
@@ -289,6 +215,16 @@ pub trait Store: Ledger<Error = StoreError> {
         now: Timestamp,
         record: audit::Record,
     ) -> Result<(), StoreError>;
+
+    /// Since when the members of a role may enroll at their login, by the rule's name.
+    async fn openings(&self) -> Result<BTreeMap<String, Timestamp>, StoreError>;
+
+    /// Remembers that these rules are in force since now, unless they were before.
+    async fn first_seen(&self, roles: Vec<String>, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Counts the time in which the members of a role may enroll from now again.
+    async fn open_again(&self, role: String, now: Timestamp, record: audit::Record)
+    -> Result<(), StoreError>;
 
     /// Adds to the trail.
     async fn append(&self, record: audit::Record) -> Result<(), StoreError>;

@@ -1,13 +1,16 @@
 //! Who needs a second factor: facts and rules in, a decision and the rules behind it out.
 
+mod opening;
 mod rules;
 
 use core::net::IpAddr;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 
+pub use opening::{ENROLL_WITHIN, Enrollment};
 pub use rules::{Exemption, Ids, Method, Named, Role, Rules};
 
 /// PAM service under which passwords are confirmed for self-service: there the second factor is never asked,
@@ -45,6 +48,8 @@ pub struct Flags {
     pub required: bool,
     /// Released until then, and why.
     pub exempt: Option<(Timestamp, String)>,
+    /// May enroll at a login until then, whatever the roles say of enrollment.
+    pub enroll_until: Option<Timestamp>,
 }
 
 /// What the policy knows of a login.
@@ -70,6 +75,8 @@ pub struct Facts<'a> {
     pub bypass: bool,
     /// What an administrator said of this user.
     pub flags: &'a Flags,
+    /// Since when the members of a role may enroll at their login, by the rule's name.
+    pub openings: &'a BTreeMap<String, Timestamp>,
     /// Now.
     pub now: Timestamp,
     /// Whether `now` is believed.
@@ -111,11 +118,23 @@ pub enum Verdict {
     Skip(Release),
     /// A factor is required and there is none: denied.
     Deny,
+    /// A factor is required and there is none: it may be set up now, if the first factor is known.
+    Enroll,
+    /// Let in without; first asked whether to set one up, if the first factor is known.
+    Offer(Release),
 }
 
 /// Proof that policy asks nothing here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release(());
+
+#[cfg(test)]
+impl Release {
+    /// For the tests of those who are given one.
+    pub(super) const fn for_tests() -> Self {
+        Self(())
+    }
+}
 
 /// Somebody whom NSS does not know, or whose account is none of the caller's business: walks the same way as
 /// an enrolled user, and arrives nowhere.
@@ -170,13 +189,24 @@ pub fn decide(rules: &Rules, facts: &Facts<'_>) -> Decision {
     if facts.flags.required {
         decision.note("user require", "required");
     }
+    if matches!(decision.verdict, Verdict::Deny | Verdict::Enroll) {
+        decision.because.extend(opening::explain(facts, strictest(true)));
+    }
     decision
 }
 
 fn by_role(role: Option<&Role>, facts: &Facts<'_>) -> Decision {
     let of_role = role.map_or(Requirement::Off, |role| role.requirement);
     let requirement = if facts.flags.required { Requirement::Required } else { of_role };
-    Decision::of(requirement, role, can_pass(facts, requirement, role))
+    let mut decision = Decision::of(requirement, role, can_pass(facts, requirement, role));
+    decision.verdict = match decision.verdict {
+        Verdict::Deny if opening::is_open(facts, role) => Verdict::Enroll,
+        Verdict::Skip(release) if requirement == Requirement::Optional && opening::offers(facts, role) => {
+            Verdict::Offer(release)
+        }
+        verdict => verdict,
+    };
+    decision
 }
 
 /// Whether the user has something that the role lets count.
@@ -211,6 +241,12 @@ impl Decision {
         }
     }
 
+    /// Whether it denies, or would if every role were enforced.
+    #[must_use]
+    pub fn would_deny(&self) -> bool {
+        self.verdict == Verdict::Deny || self.rehearsed == Some(Verdict::Deny.word())
+    }
+
     fn note(&mut self, rule: &str, effect: &str) {
         self.because.push(Because { rule: rule.to_owned(), effect: effect.to_owned() });
     }
@@ -223,6 +259,8 @@ impl Verdict {
             Self::Ask => "would-ask",
             Self::Skip(_) => "would-skip",
             Self::Deny => "would-deny",
+            Self::Enroll => "would-enroll",
+            Self::Offer(_) => "would-offer",
         }
     }
 }

@@ -1,12 +1,15 @@
 //! The rules, as an administrator wrote them: roles that demand, exemptions that release.
 
 use core::net::IpAddr;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Requirement};
+use super::{Enrollment, Facts, Requirement, opening::ENROLL_WITHIN};
 use crate::clock::Timestamp;
 
 /// What somebody can prove themselves with.
@@ -63,6 +66,9 @@ impl Default for Rules {
             methods: Method::ALL.to_vec(),
             recovery: true,
             services: None,
+            enrollment: Enrollment::Admin,
+            enroll_within: ENROLL_WITHIN,
+            offer_enrollment: false,
             enforce: true,
         };
         Self { roles: vec![everyone], exemptions: Vec::new() }
@@ -88,6 +94,12 @@ pub struct Role {
     pub recovery: bool,
     /// Only at these PAM services; `None`: at all.
     pub services: Option<Vec<String>>,
+    /// What a member meets who must have a factor and has none.
+    pub enrollment: Enrollment,
+    /// How long members may enroll at their login, from the first time that this rule is in force.
+    pub enroll_within: Duration,
+    /// Whether members who need no factor are asked at their login if they want one.
+    pub offer_enrollment: bool,
     /// False: its members are let in, and what it would have done is told.
     pub enforce: bool,
 }
@@ -172,6 +184,13 @@ impl Rules {
         }
     }
 
+    /// The rules by which members may enroll at their login, by name.
+    #[must_use]
+    pub fn enrolling(&self) -> Vec<String> {
+        let roles = self.roles.iter().filter(|role| role.enrollment == Enrollment::AtLogin);
+        roles.map(|role| role.name.clone()).collect()
+    }
+
     /// The services that some role names, in order.
     #[must_use]
     pub fn services(&self) -> BTreeSet<&str> {
@@ -180,6 +199,12 @@ impl Rules {
 }
 
 impl Role {
+    /// How explanations call the role that the configuration calls `name`.
+    #[must_use]
+    pub fn named(name: &str) -> String {
+        format!("role {name}")
+    }
+
     /// Whether it is about this login. Only asked when the directory answered.
     pub(super) fn matches(&self, facts: &Facts<'_>, groups: &[u32], ids: &Ids) -> bool {
         // At an unknown place every service is possible.

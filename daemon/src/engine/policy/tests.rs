@@ -1,5 +1,7 @@
 //! Policy by table and by property.
 
+mod opening;
+
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
@@ -16,6 +18,7 @@ struct Case {
     pending: bool,
     bypass: bool,
     flags: Flags,
+    openings: BTreeMap<String, Timestamp>,
     clock_believed: bool,
 }
 
@@ -37,6 +40,7 @@ impl Default for Case {
             pending: false,
             bypass: false,
             flags: Flags::default(),
+            openings: BTreeMap::new(),
             clock_believed: true,
         }
     }
@@ -57,18 +61,21 @@ impl Case {
                 pending: if self.pending { &[Method::Totp] } else { &[] },
                 bypass: self.bypass,
                 flags: &self.flags,
+                openings: &self.openings,
                 now: NOW,
                 clock_believed: self.clock_believed,
             },
         )
     }
 
-    /// ask, skip or deny.
+    /// ask, skip, deny, enroll or offer.
     fn outcome(&self, rules: &Rules) -> &'static str {
         match self.decide(rules).verdict {
             Verdict::Ask => "ask",
             Verdict::Skip(_) => "skip",
             Verdict::Deny => "deny",
+            Verdict::Enroll => "enroll",
+            Verdict::Offer(_) => "offer",
         }
     }
 }
@@ -83,6 +90,9 @@ fn role(name: &str, groups: &[&str], requirement: Requirement) -> Role {
         methods: Method::ALL.to_vec(),
         recovery: true,
         services: None,
+        enrollment: Enrollment::Admin,
+        enroll_within: ENROLL_WITHIN,
+        offer_enrollment: false,
         enforce: true,
     }
 }
@@ -273,6 +283,7 @@ fn what_an_administrator_said_of_a_user_beats_roles_and_an_exemption_beats_that(
     let flags = |required, until: Option<i64>| Flags {
         required,
         exempt: until.map(|until| (Timestamp::from_secs(until), "lost phone".to_owned())),
+        enroll_until: None,
     };
     for (flags, expected) in [
         (flags(false, None), "skip"),
@@ -321,6 +332,8 @@ fn no_rule_set_without_an_exemption_lets_a_member_of_a_required_role_through() {
         .flat_map(|(groups, service)| {
             requirements.map(|requirement| {
                 let mut role = role("r", groups, requirement);
+                role.enrollment = Enrollment::AtLogin;
+                role.offer_enrollment = true;
                 role.services = service.map(|service| vec![service.to_owned()]);
                 role
             })
@@ -348,12 +361,13 @@ fn no_rule_set_without_an_exemption_lets_a_member_of_a_required_role_through() {
                         }
                         looked_at += 1;
                         for enrolled in [true, false] {
-                            let case =
-                                Case { service, groups: Some(groups.clone()), enrolled, ..Case::default() };
-                            assert_ne!(
-                                case.outcome(&rules),
-                                "skip",
-                                "{:?} {service:?} {groups:?}",
+                            let openings = BTreeMap::from([("role r".to_owned(), NOW)]);
+                            let groups = Some(groups.clone());
+                            let case = Case { service, groups, enrolled, openings, ..Case::default() };
+                            let outcome = case.outcome(&rules);
+                            assert!(
+                                ["ask", "enroll"].contains(&outcome),
+                                "{:?} {service:?}: {outcome}",
                                 rules.roles
                             );
                         }

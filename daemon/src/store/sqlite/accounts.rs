@@ -6,24 +6,33 @@ use super::{attempts, spares, trail, unavailable};
 use crate::{
     audit,
     clock::Timestamp,
-    engine::{enrollment::MOST_FACTORS, policy::Flags, throttle::Account},
+    engine::{
+        enrollment::{Added, MOST_FACTORS, NewFactor, Proof},
+        policy::Flags,
+        throttle::Account,
+    },
     factor::totp::{Algorithm, Drift, Parameters},
     names::{AccountId, FactorId, UserName},
-    store::{Added, FactorRecord, NewFactor, Portfolio, Proof, Sealed, StoreError},
+    secret::Sealed,
+    store::{FactorRecord, Portfolio, StoreError},
 };
 
 type AccountRow = (i64, String, u32, Option<String>, Flags);
 
 macro_rules! account {
     () => {
-        "SELECT id, name, uid, preferred, required, exempt_until, exempt_reason FROM account"
+        "SELECT id, name, uid, preferred, required, exempt_until, exempt_reason, enroll_until FROM account"
     };
 }
 
 fn account_row(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
     let until: Option<i64> = row.get(5)?;
     let reason: String = row.get(6)?;
-    let flags = Flags { required: row.get(4)?, exempt: until.map(|until| (Timestamp(until), reason)) };
+    let flags = Flags {
+        required: row.get(4)?,
+        exempt: until.map(|until| (Timestamp(until), reason)),
+        enroll_until: row.get::<_, Option<i64>>(7)?.map(Timestamp),
+    };
     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, flags))
 }
 
@@ -113,11 +122,11 @@ pub(super) fn add_factor(
     let account = account_for(connection, &new.user, new.uid, new.now)?;
     let existing = portfolio(connection, &new.user)?.map(|portfolio| portfolio.factors).unwrap_or_default();
     let (active, matched) = match &new.proof {
-        Proof::Password(_) if !existing.is_empty() => return Ok(Added::NotFirst),
+        Proof::FirstFactor(_) if !existing.is_empty() => return Ok(Added::NotFirst),
         Proof::Code(_, vouching) if !still_vouches(&existing, vouching.as_ref()) => {
             return Ok(Added::NotFirst);
         }
-        Proof::Password(matched) | Proof::Code(matched, _) => (true, Some(*matched)),
+        Proof::FirstFactor(matched) | Proof::Code(matched, _) => (true, Some(*matched)),
         Proof::Administrator { active } => (*active, None),
     };
     if existing.len() >= MOST_FACTORS {
@@ -151,6 +160,19 @@ pub(super) fn add_factor(
         )
         .map_err(unavailable)?;
     trail::append(connection, record)?;
+    if !new.recovery.is_empty() {
+        let record = audit::Record {
+            event: audit::Event::Recovery,
+            method: "recovery",
+            reason: String::new(),
+            ..record.clone()
+        };
+        spares::replace_recovery(connection, account, &new.recovery, new.now, &record)?;
+    }
+    // What an administrator opened was for one enrollment.
+    connection
+        .execute("UPDATE account SET enroll_until = NULL WHERE id = ?1", [account.0])
+        .map_err(unavailable)?;
     Ok(Added::Stored)
 }
 
@@ -224,7 +246,10 @@ pub(super) fn reset(
             .execute("DELETE FROM spare WHERE account = ?1", [portfolio.account.0])
             .map_err(unavailable)?;
         connection
-            .execute("UPDATE account SET exempt_until = NULL WHERE id = ?1", [portfolio.account.0])
+            .execute(
+                "UPDATE account SET exempt_until = NULL, enroll_until = NULL WHERE id = ?1",
+                [portfolio.account.0],
+            )
             .map_err(unavailable)?;
     }
     trail::append(connection, record)?;
@@ -257,8 +282,9 @@ pub(super) fn set_flags(
         flags.exempt.as_ref().map_or((None, ""), |(until, why)| (Some(until.0), why.as_str()));
     connection
         .execute(
-            "UPDATE account SET required = ?2, exempt_until = ?3, exempt_reason = ?4 WHERE id = ?1",
-            params![account.0, flags.required, until, reason],
+            "UPDATE account SET required = ?2, exempt_until = ?3, exempt_reason = ?4, enroll_until = ?5
+             WHERE id = ?1",
+            params![account.0, flags.required, until, reason, flags.enroll_until.map(|until| until.0)],
         )
         .map_err(unavailable)?;
     trail::append(connection, record)

@@ -7,7 +7,7 @@ use crate::{
     audit::{self, Outcome},
     clock::Timestamp,
     engine::{
-        proof::{Accepted, Attempt, Candidate, Ruling},
+        proof::{Accepted, Attempt, Candidate, Missed, Ruling},
         throttle::{self, Account, Budget, Failure, Standing},
     },
     names::{AccountId, Source, UserName},
@@ -18,8 +18,8 @@ use crate::{
 pub(super) fn settle(connection: &Connection, attempt: &Attempt) -> Result<Ruling, StoreError> {
     let ruling = decide(connection, attempt)?;
     let (outcome, method, reason) = match &ruling {
-        Ruling::Accepted(Accepted::Step(factor)) => (Outcome::Granted, "totp", factor.0.as_str()),
-        Ruling::Accepted(Accepted::Spare { kind, .. }) => (Outcome::Granted, kind.name(), ""),
+        Ruling::Accepted(Accepted::Step(factor), _) => (Outcome::Granted, "totp", factor.0.as_str()),
+        Ruling::Accepted(Accepted::Spare { kind, .. }, _) => (Outcome::Granted, kind.name(), ""),
         Ruling::Used => (Outcome::Denied, "", "used"),
         Ruling::Wrong => (Outcome::Denied, "", "wrong"),
         Ruling::Refused(_) => (Outcome::Denied, "", "throttled"),
@@ -49,9 +49,10 @@ fn decide(connection: &Connection, attempt: &Attempt) -> Result<Ruling, StoreErr
     {
         return match spend_all(connection, account, &attempt.candidates, attempt.now)? {
             Some(accepted) => {
+                let missed = missed(connection, account, attempt)?;
                 forgive(connection, account, &attempt.source)?;
                 welcome(connection, account, &attempt.source, attempt.now)?;
-                Ok(Ruling::Accepted(accepted))
+                Ok(Ruling::Accepted(accepted, missed))
             }
             None => Ok(Ruling::Used),
         };
@@ -146,6 +147,25 @@ fn forgive(connection: &Connection, account: AccountId, source: &Source) -> Resu
         .prepare_cached("UPDATE failure SET cleared = 1 WHERE budget = ?1 AND source = ?2 AND cleared = 0")
         .and_then(|mut statement| statement.execute(params![name(&Account::User(account)), source.as_str()]))
         .map(drop)
+        .map_err(unavailable)
+}
+
+/// The failures since the account's last login, but for those of this very conversation.
+fn missed(connection: &Connection, account: AccountId, attempt: &Attempt) -> Result<Missed, StoreError> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(budget = ?1), 0), max(at) FROM failure
+             WHERE budget IN (?1, ?2) AND NOT (source = ?3 AND at >= ?4)
+             AND at > (SELECT coalesce(max(at), 0) FROM welcome WHERE account = ?5 AND source NOT LIKE 'user.sock %')",
+        )
+        .map_err(unavailable)?;
+    let (proven, unproven) = (name(&Account::User(account)), name(&Account::Unproven(account)));
+    let (source, began) = (attempt.source.as_str(), attempt.began.0);
+    statement
+        .query_row(params![proven, unproven, source, began, account.0], |row| {
+            let last: Option<i64> = row.get(2)?;
+            Ok(Missed { failures: row.get(0)?, proven: row.get(1)?, last: last.map(Timestamp) })
+        })
         .map_err(unavailable)
 }
 

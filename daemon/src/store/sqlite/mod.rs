@@ -6,6 +6,7 @@ mod attempts;
 mod files;
 mod keys;
 mod marks;
+mod openings;
 mod schema;
 mod spares;
 mod trail;
@@ -13,6 +14,7 @@ mod upkeep;
 mod worker;
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -22,18 +24,18 @@ use std::{
 use async_trait::async_trait;
 use rusqlite::{Connection, config::DbConfig};
 
-use super::{
-    Added, Charge, NewFactor, NewSpare, Portfolio, Resealed, SpareRecord, Store, StoreError, WrappedKey,
-};
+use super::{Charge, Portfolio, Resealed, SpareRecord, Store, StoreError, WrappedKey};
 use crate::{
     audit,
     clock::Timestamp,
     engine::{
         clock_guard::Mark,
+        enrollment::{Added, NewFactor},
         policy::Flags,
         proof::{Attempt, Ledger, Ruling},
         throttle::{Budget, Standing},
     },
+    factor::spare::NewSpare,
     names::{AccountId, FactorId, Source, UserName},
 };
 use worker::{Reader, Writer};
@@ -140,6 +142,10 @@ impl Ledger for Sqlite {
     async fn settle(&self, attempt: Attempt) -> Result<Ruling, StoreError> {
         self.write(move |connection| attempts::settle(connection, &attempt)).await
     }
+
+    async fn add_factor(&self, factor: NewFactor, record: audit::Record) -> Result<Added, StoreError> {
+        self.write(move |connection| accounts::add_factor(connection, &factor, &record)).await
+    }
 }
 
 #[async_trait]
@@ -166,10 +172,6 @@ impl Store for Sqlite {
 
     async fn forgive(&self, charge: i64) -> Result<(), StoreError> {
         self.write(move |connection| attempts::forgive_charge(connection, charge)).await
-    }
-
-    async fn add_factor(&self, factor: NewFactor, record: audit::Record) -> Result<Added, StoreError> {
-        self.write(move |connection| accounts::add_factor(connection, &factor, &record)).await
     }
 
     async fn spare(&self, account: AccountId, selector: String) -> Result<Option<SpareRecord>, StoreError> {
@@ -238,6 +240,23 @@ impl Store for Sqlite {
         let user = user.clone();
         self.write(move |connection| accounts::set_flags(connection, (&user, uid), &flags, now, &record))
             .await
+    }
+
+    async fn openings(&self) -> Result<BTreeMap<String, Timestamp>, StoreError> {
+        self.read(openings::read)
+    }
+
+    async fn first_seen(&self, roles: Vec<String>, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| openings::first_seen(connection, &roles, now)).await
+    }
+
+    async fn open_again(
+        &self,
+        role: String,
+        now: Timestamp,
+        record: audit::Record,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| openings::open_again(connection, &role, now, &record)).await
     }
 
     async fn append(&self, record: audit::Record) -> Result<(), StoreError> {

@@ -5,11 +5,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::unavailable;
 use crate::store::StoreError;
 
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_init.sql"),
     include_str!("migrations/0002_spare_codes.sql"),
     include_str!("migrations/0003_preferred.sql"),
     include_str!("migrations/0004_flags.sql"),
+    include_str!("migrations/0005_enrollment.sql"),
 ];
 
 /// Brings the schema up to date, each step in a transaction of its own.

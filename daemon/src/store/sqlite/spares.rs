@@ -7,9 +7,9 @@ use crate::{
     audit,
     clock::Timestamp,
     engine::proof::Accepted,
-    factor::spare::Kind,
+    factor::spare::{Kind, NewSpare},
     names::{AccountId, SpareId, UserName},
-    store::{NewSpare, SpareRecord, StoreError},
+    store::{SpareRecord, StoreError},
 };
 
 /// See [`crate::store::Store::spare`].

@@ -1,15 +1,19 @@
 //! What every backend must do. Run on each of them.
 
+mod enrolling;
+
 use std::{sync::Arc, time::Duration};
 
 use super::{sqlite::Sqlite, *};
 use crate::{
-    audit::{Event, Outcome, Record, Subject},
+    audit::{Event, Filter, Outcome, Record, Subject},
     engine::{
-        proof::{Accepted, Attempt, Candidate, Ruling},
+        enrollment::{Added, NewFactor, Proof},
+        proof::{Accepted, Attempt, Candidate, Missed, Ruling},
         throttle::{Account, Backoff, MEMORY, Rule, Window},
     },
-    factor::totp::Algorithm,
+    factor::totp::{Algorithm, Match},
+    secret::Sealed,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
@@ -62,6 +66,7 @@ fn factor(user: &str, uid: u32, label: &str, proof: Proof) -> NewFactor {
         parameters: Parameters { algorithm: Algorithm::Sha1, digits: 6, period: 30 },
         sealed: Sealed { key_version: 1, bytes: vec![1, 2, 3] },
         proof,
+        recovery: Vec::new(),
         now: NOW,
     }
 }
@@ -72,7 +77,7 @@ fn at(step: i64) -> Match {
 
 /// An enrolled user.
 async fn enroll(store: &dyn Store, user: &str) -> Portfolio {
-    let new = factor(user, 1000, "app", Proof::Password(at(10)));
+    let new = factor(user, 1000, "app", Proof::FirstFactor(at(10)));
     assert_eq!(store.add_factor(new, record(Event::Enroll, user)).await.unwrap(), Added::Stored);
     store.portfolio(&UserName::parse(user).unwrap()).await.unwrap().unwrap()
 }
@@ -84,6 +89,7 @@ fn attempt(portfolio: &Portfolio, step: Option<i64>, source: &str) -> Attempt {
         candidates: step.map(|step| Candidate::Step { factor, matched: at(step) }).into_iter().collect(),
         budgets: vec![Budget { account: Account::User(portfolio.account), rule: RULE }],
         source: Source::local(source, "", 0),
+        began: NOW,
         now: NOW,
         event: Event::Login,
         subject: Subject { user: portfolio.name.clone(), ..Subject::default() },
@@ -94,7 +100,7 @@ fn attempt(portfolio: &Portfolio, step: Option<i64>, source: &str) -> Attempt {
 async fn a_step_is_accepted_once_and_no_older_one_after_it() {
     let world = world().await;
     let alice = enroll(&*world.store, "alice").await;
-    let accepted = Ruling::Accepted(Accepted::Step(alice.factors[0].id.clone()));
+    let accepted = Ruling::Accepted(Accepted::Step(alice.factors[0].id.clone()), Missed::default());
     for (step, expected) in [
         (10, Ruling::Used), // the code that confirmed the factor
         (12, accepted.clone()),
@@ -125,7 +131,7 @@ async fn one_code_in_many_hands_is_accepted_exactly_once() {
             .collect();
         let mut accepted = 0;
         for task in tasks {
-            accepted += u32::from(matches!(task.await.unwrap(), Ruling::Accepted(_)));
+            accepted += u32::from(matches!(task.await.unwrap(), Ruling::Accepted(..)));
         }
         assert_eq!(accepted, 1);
     }
@@ -164,7 +170,7 @@ async fn a_throttled_user_is_refused_even_with_a_right_code_and_after_a_restart(
         world = world.reopened().await;
     }
     let later = Attempt { now: NOW.after(Duration::from_secs(31)), ..attempt(&alice, Some(20), "sshd") };
-    assert!(matches!(world.store.settle(later).await.unwrap(), Ruling::Accepted(_)));
+    assert!(matches!(world.store.settle(later).await.unwrap(), Ruling::Accepted(..)));
 }
 
 #[tokio::test]
@@ -178,11 +184,11 @@ async fn a_code_that_matches_two_factors_with_one_key_works_once() {
     };
     world.store.add_factor(second.clone(), record(Event::Provision, "alice")).await.unwrap();
     let attempt = |step| Attempt { candidates: candidates(step), ..attempt(&alice, None, "sshd") };
-    assert!(matches!(world.store.settle(attempt(20)).await.unwrap(), Ruling::Accepted(_)));
+    assert!(matches!(world.store.settle(attempt(20)).await.unwrap(), Ruling::Accepted(..)));
     for _ in 0..3 {
         assert_eq!(world.store.settle(attempt(20)).await.unwrap(), Ruling::Used);
     }
-    assert!(matches!(world.store.settle(attempt(21)).await.unwrap(), Ruling::Accepted(_)));
+    assert!(matches!(world.store.settle(attempt(21)).await.unwrap(), Ruling::Accepted(..)));
 }
 
 #[tokio::test]
@@ -194,27 +200,12 @@ async fn strangers_together_have_a_budget_that_does_not_lock_the_user_out() {
         budgets: vec![Budget { account: Account::Unproven(alice.account), rule }],
         ..attempt(&alice, step, source)
     };
-    assert!(matches!(world.store.settle(from("home", Some(20))).await.unwrap(), Ruling::Accepted(_)));
+    assert!(matches!(world.store.settle(from("home", Some(20))).await.unwrap(), Ruling::Accepted(..)));
     for n in 0..100 {
         assert_eq!(world.store.settle(from(&format!("botnet {n}"), None)).await.unwrap(), Ruling::Wrong);
     }
     assert!(matches!(world.store.settle(from("botnet 101", Some(30))).await.unwrap(), Ruling::Refused(_)));
-    assert!(matches!(world.store.settle(from("home", Some(30))).await.unwrap(), Ruling::Accepted(_)));
-}
-
-#[tokio::test]
-async fn who_vouched_must_still_be_there() {
-    let world = world().await;
-    let alice = enroll(&*world.store, "alice").await;
-    let vouching = Some(alice.factors[0].id.clone());
-    world.store.reset(&UserName::parse("alice").unwrap(), record(Event::Reset, "alice")).await.unwrap();
-    for vouching in [vouching, None] {
-        let late = factor("alice", 1000, "thief", Proof::Code(at(20), vouching));
-        assert_eq!(
-            world.store.add_factor(late, record(Event::Enroll, "alice")).await.unwrap(),
-            Added::NotFirst
-        );
-    }
+    assert!(matches!(world.store.settle(from("home", Some(30))).await.unwrap(), Ruling::Accepted(..)));
 }
 
 #[tokio::test]
@@ -261,26 +252,10 @@ async fn unlock_and_reset_forget_failures() {
 }
 
 #[tokio::test]
-async fn a_password_is_enough_for_the_first_factor_only() {
-    let world = world().await;
-    enroll(&*world.store, "alice").await;
-    let add = |label: &'static str, proof| {
-        let (store, new) = (Arc::clone(&world.store), factor("alice", 1000, label, proof));
-        async move { store.add_factor(new, record(Event::Enroll, "alice")).await.unwrap() }
-    };
-    assert_eq!(add("second", Proof::Password(at(20))).await, Added::NotFirst);
-    assert_eq!(add("app", Proof::Code(at(20), None)).await, Added::LabelTaken);
-    assert_eq!(add("second", Proof::Code(at(20), None)).await, Added::Stored);
-    assert_eq!(add("third", Proof::Administrator { active: false }).await, Added::Stored);
-    assert_eq!(add("fourth", Proof::Administrator { active: true }).await, Added::Stored);
-    assert_eq!(add("fifth", Proof::Administrator { active: true }).await, Added::TooMany);
-}
-
-#[tokio::test]
 async fn another_uid_of_the_same_name_inherits_nothing() {
     let world = world().await;
     let old = enroll(&*world.store, "alice").await;
-    let new = factor("alice", 2000, "app", Proof::Password(at(5)));
+    let new = factor("alice", 2000, "app", Proof::FirstFactor(at(5)));
     assert_eq!(world.store.add_factor(new, record(Event::Enroll, "alice")).await.unwrap(), Added::Stored);
     let portfolio = world.store.portfolio(&UserName::parse("alice").unwrap()).await.unwrap().unwrap();
     assert_eq!((portfolio.uid, portfolio.factors.len()), (2000, 1));
@@ -435,4 +410,45 @@ fn a_second_daemon_on_the_same_folder_is_refused() {
     let _first = Sqlite::open(folder.path()).unwrap();
     let error = Sqlite::open(folder.path()).err().unwrap().to_string();
     assert!(error.contains("another twinlockd"), "{error}");
+}
+
+#[tokio::test]
+async fn a_success_tells_what_was_wrong_since_the_last_login() {
+    let world = world().await;
+    let alice = enroll(&*world.store, "alice").await;
+    let (mut step, second) = (20, Duration::from_secs(1));
+    let mut at = NOW;
+    let mut login = |source: &'static str, right: bool, event| {
+        at = at.after(second);
+        step += 1;
+        let began = at;
+        Attempt { now: at, began, event, ..attempt(&alice, right.then_some(step), source) }
+    };
+    let missed = |ruling| match ruling {
+        Ruling::Accepted(_, missed) => (missed.failures, missed.proven),
+        other => panic!("{other:?}"),
+    };
+    let settle = |attempt| world.store.settle(attempt);
+    assert_eq!(missed(settle(login("sshd", true, Event::Login)).await.unwrap()), (0, 0));
+    settle(login("sshd", false, Event::Login)).await.unwrap();
+    let stranger = Attempt {
+        budgets: vec![Budget { account: Account::Unproven(alice.account), rule: RULE }],
+        ..login("botnet", false, Event::Login)
+    };
+    let last = stranger.now;
+    settle(stranger).await.unwrap();
+    // One's own verification is no login: the next one still tells.
+    assert_eq!(missed(settle(login("user.sock", true, Event::Verify)).await.unwrap()), (2, 1));
+    match settle(login("sudo", true, Event::Login)).await.unwrap() {
+        Ruling::Accepted(_, missed) => {
+            assert_eq!(missed, Missed { failures: 2, proven: 1, last: Some(last) });
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(missed(settle(login("sshd", true, Event::Login)).await.unwrap()), (0, 0), "told once");
+    // A slip in the same conversation is not news.
+    let slip = login("sshd", false, Event::Login);
+    let right = Attempt { began: slip.began, ..login("sshd", true, Event::Login) };
+    settle(slip).await.unwrap();
+    assert_eq!(missed(settle(right).await.unwrap()), (0, 0));
 }

@@ -1,21 +1,31 @@
-//! A QR code as text. The encoding is the library's; here it is drawn with the light modules in the foreground, so
-//! that it reads right on the dark background that terminals have.
+//! A QR code as text, for the command and for a login's prompt. The encoding is the library's; here it is drawn with the
+//! light modules in the foreground, so that it reads right on the dark background that terminals have.
 
 use qrcode::{Color, EcLevel, QrCode};
 
-use crate::args::QrForm;
+/// How a QR code is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Half blocks: needs a UTF-8 terminal, and is the only form that fits 80 x 24.
+    Utf8,
+    /// Two characters a module: shows everywhere, and is large.
+    Ascii,
+    /// Not at all.
+    None,
+}
 
 /// Light modules around it. The standard asks for 4; 2 fit 80 x 24 and every reader takes them.
 const MARGIN: usize = 2;
 
 /// The code as lines, or `None` if the text is too long for one or none is wanted.
-pub fn draw(text: &str, form: QrForm) -> Option<Vec<String>> {
+#[must_use]
+pub fn draw(text: &str, form: Form) -> Option<Vec<String>> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
     let modules = Modules { width: code.width(), colors: code.to_colors() };
     match form {
-        QrForm::Utf8 => Some(half_blocks(&modules)),
-        QrForm::Ascii => Some(ascii(&modules)),
-        QrForm::None => None,
+        Form::Utf8 => Some(half_blocks(&modules)),
+        Form::Ascii => Some(ascii(&modules)),
+        Form::None => None,
     }
 }
 
@@ -68,14 +78,14 @@ mod tests {
 
     #[test]
     fn a_usual_link_fits_a_small_terminal() {
-        let lines = draw(LINK, QrForm::Utf8).unwrap();
+        let lines = draw(LINK, Form::Utf8).unwrap();
         assert!(lines.len() <= 21, "{} lines", lines.len());
         assert!(lines.iter().all(|line| line.chars().count() <= 80));
     }
 
     #[test]
     fn ascii_is_ascii() {
-        assert!(draw(LINK, QrForm::Ascii).unwrap().iter().all(|line| line.is_ascii()));
-        assert_eq!(draw(LINK, QrForm::None), None);
+        assert!(draw(LINK, Form::Ascii).unwrap().iter().all(|line| line.is_ascii()));
+        assert_eq!(draw(LINK, Form::None), None);
     }
 }

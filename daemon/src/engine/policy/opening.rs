@@ -1,0 +1,78 @@
+//! Who may set up a first factor at a login, with nothing but the first factor: a stolen password could do it too, so
+//! it is off unless a rule or an administrator opens it, and only for a time (security.md R48).
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Because, Facts, Method, Role};
+use crate::clock::Timestamp;
+
+/// What a member of a role meets who must have a factor and has none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Enrollment {
+    /// The login sets one up.
+    AtLogin,
+    /// An administrator does; the login is denied.
+    #[default]
+    Admin,
+}
+
+impl Role {
+    /// Until when its members may enroll at their login.
+    fn open_until(&self, facts: &Facts<'_>) -> Option<Timestamp> {
+        let since = facts.openings.get(&self.name).filter(|_| self.enrollment == Enrollment::AtLogin)?;
+        Some(since.after(self.enroll_within))
+    }
+}
+
+/// Whether the user has nothing at all: somebody who has a factor adds others with a code of it, never with the first
+/// factor alone (NIST SP 800-63B section 6.1.2.1).
+fn is_new(facts: &Facts<'_>, role: Option<&Role>) -> bool {
+    let allowed = role.is_none_or(|role| role.methods.contains(&Method::Totp));
+    // A clock that is off would accept codes that no phone shows, and keep the time open.
+    allowed && facts.methods.is_empty() && facts.pending.is_empty() && facts.clock_believed
+}
+
+/// Whether a required factor may be set up now.
+pub(super) fn is_open(facts: &Facts<'_>, role: Option<&Role>) -> bool {
+    let by_administrator = facts.flags.enroll_until;
+    let until = by_administrator.into_iter().chain(role.and_then(|role| role.open_until(facts))).max();
+    is_new(facts, role) && until.is_some_and(|until| facts.now < until)
+}
+
+/// Whether an optional one is offered.
+pub(super) fn offers(facts: &Facts<'_>, role: Option<&Role>) -> bool {
+    is_new(facts, role) && role.is_some_and(|role| role.offer_enrollment)
+}
+
+/// What decided whether a factor may be set up now.
+pub(super) fn explain(facts: &Facts<'_>, role: Option<&Role>) -> Vec<Because> {
+    let mut because = Vec::new();
+    if let Some(until) = facts.flags.enroll_until.filter(|until| facts.now < *until) {
+        let effect = format!("may enroll at a login until {}", until.rfc_3339());
+        because.push(Because { rule: "user open-enrollment".to_owned(), effect });
+    }
+    if let Some(role) = role.filter(|role| role.enrollment == Enrollment::AtLogin) {
+        let effect = match role.open_until(facts) {
+            Some(until) if facts.now < until => {
+                format!("may enroll at a login until {}", until.rfc_3339())
+            }
+            Some(until) => format!(
+                "the time to enroll at a login ended {}; twinlock policy open-enrollment opens it again",
+                until.rfc_3339()
+            ),
+            None => "enrollment at logins is not open; see the log of twinlockd".to_owned(),
+        };
+        because.push(Because { rule: role.name.clone(), effect });
+    }
+    if !because.is_empty() && !facts.clock_believed {
+        let effect = "nobody enrolls while the clock of this host is not believed".to_owned();
+        because.push(Because { rule: "built-in: clock".to_owned(), effect });
+    }
+    because
+}
+
+/// How long the members of a role may enroll at their login, unless the role says otherwise.
+pub const ENROLL_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -1,0 +1,97 @@
+//! How a factor comes into the store, and when it may.
+
+use super::*;
+
+fn spare(selector: &str) -> NewSpare {
+    NewSpare {
+        selector: selector.into(),
+        salt: [1; spare::SALT],
+        hash: [2; spare::HASH],
+        uses: 1,
+        expires: None,
+    }
+}
+
+#[tokio::test]
+async fn a_factor_comes_with_its_recovery_codes_or_not_at_all() {
+    let world = world().await;
+    let name = UserName::parse("alice").unwrap();
+    let with = |label: &str, codes: &[&str]| NewFactor {
+        recovery: codes.iter().map(|code| spare(code)).collect(),
+        ..factor("alice", 1000, label, Proof::FirstFactor(at(10)))
+    };
+    let add = |new| world.store.add_factor(new, record(Event::Enroll, "alice"));
+    // Two codes of one selector cannot be stored, so nothing is.
+    assert!(add(with("app", &["01", "01"])).await.is_err());
+    assert_eq!(world.store.portfolio(&name).await.unwrap(), None);
+    assert_eq!(add(with("app", &["01", "02"])).await.unwrap(), Added::Stored);
+    assert_eq!(world.store.portfolio(&name).await.unwrap().unwrap().recovery_left, 2);
+    // The second of two at once leaves the codes of the first.
+    assert_eq!(add(with("late", &["03"])).await.unwrap(), Added::NotFirst);
+    let alice = world.store.portfolio(&name).await.unwrap().unwrap();
+    assert_eq!((alice.factors.len(), alice.recovery_left), (1, 2));
+    let page = world.store.trail(Filter::default(), 100).await.unwrap();
+    let events: Vec<_> = page.entries.iter().map(|entry| entry.event.as_str()).collect();
+    assert_eq!(events, ["enroll", "recovery"]);
+}
+
+#[tokio::test]
+async fn what_was_opened_for_one_is_for_one_enrollment() {
+    let world = world().await;
+    let name = UserName::parse("alice").unwrap();
+    let flags = Flags { enroll_until: Some(NOW), ..Flags::default() };
+    let open =
+        || world.store.set_flags(&name, 1000, flags.clone(), NOW, record(Event::OpenEnrollment, "alice"));
+    open().await.unwrap();
+    let of_alice = || async { world.store.portfolio(&name).await.unwrap().unwrap().flags.enroll_until };
+    assert_eq!(of_alice().await, Some(NOW));
+    enroll(&*world.store, "alice").await;
+    assert_eq!(of_alice().await, None);
+    open().await.unwrap();
+    world.store.reset(&name, record(Event::Reset, "alice")).await.unwrap();
+    assert_eq!(of_alice().await, None);
+}
+
+#[tokio::test]
+async fn a_rule_is_first_seen_once_and_opened_again_by_word() {
+    let world = world().await;
+    let later = NOW.after(Duration::from_secs(60));
+    let roles = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    world.store.first_seen(roles(&["a", "b"]), NOW).await.unwrap();
+    world.store.first_seen(roles(&["b", "c"]), later).await.unwrap();
+    let seen = world.store.openings().await.unwrap();
+    assert_eq!(seen.into_values().collect::<Vec<_>>(), [NOW, NOW, later]);
+    world.store.open_again("a".into(), later, record(Event::OpenEnrollment, "")).await.unwrap();
+    assert_eq!(world.reopened().await.store.openings().await.unwrap()["a"], later);
+}
+
+#[tokio::test]
+async fn a_password_is_enough_for_the_first_factor_only() {
+    let world = world().await;
+    enroll(&*world.store, "alice").await;
+    let add = |label: &'static str, proof| {
+        let (store, new) = (Arc::clone(&world.store), factor("alice", 1000, label, proof));
+        async move { store.add_factor(new, record(Event::Enroll, "alice")).await.unwrap() }
+    };
+    assert_eq!(add("second", Proof::FirstFactor(at(20))).await, Added::NotFirst);
+    assert_eq!(add("app", Proof::Code(at(20), None)).await, Added::LabelTaken);
+    assert_eq!(add("second", Proof::Code(at(20), None)).await, Added::Stored);
+    assert_eq!(add("third", Proof::Administrator { active: false }).await, Added::Stored);
+    assert_eq!(add("fourth", Proof::Administrator { active: true }).await, Added::Stored);
+    assert_eq!(add("fifth", Proof::Administrator { active: true }).await, Added::TooMany);
+}
+
+#[tokio::test]
+async fn who_vouched_must_still_be_there() {
+    let world = world().await;
+    let alice = enroll(&*world.store, "alice").await;
+    let vouching = Some(alice.factors[0].id.clone());
+    world.store.reset(&UserName::parse("alice").unwrap(), record(Event::Reset, "alice")).await.unwrap();
+    for vouching in [vouching, None] {
+        let late = factor("alice", 1000, "thief", Proof::Code(at(20), vouching));
+        assert_eq!(
+            world.store.add_factor(late, record(Event::Enroll, "alice")).await.unwrap(),
+            Added::NotFirst
+        );
+    }
+}
