@@ -32,7 +32,7 @@ use twinlockd::{
     factor::totp::{Algorithm, Parameters},
     grpc::{self, ClockGuard, InForce, Ports},
     names::{FactorId, UserName},
-    random::SystemRandom,
+    random::{NoRandomness, Random, SystemRandom},
     seal::{Binding, KeySource},
     secret::Secret,
     store::sqlite::Sqlite,
@@ -44,7 +44,40 @@ const NOW: Timestamp = Timestamp::from_secs(59);
 const RIGHT: &str = "287082";
 const WRONG: &str = "000000";
 
-/// alice is enrolled, bob is not, nobody else exists; groups of `lost` cannot be looked up; `down` fails altogether.
+/// carol must have a factor and may set one up, dave is offered one; nobody else is in a role.
+const ROLES: &str = "
+    [[role]]
+    name = 'new'
+    users = ['carol']
+    second-factor = 'required'
+    enrollment = 'at-login'
+    [[role]]
+    name = 'invited'
+    users = ['dave']
+    second-factor = 'optional'
+    offer-enrollment = true
+    [[role]]
+    name = 'everyone'
+    groups = ['*']
+    second-factor = 'optional'
+    [enrollment]
+    login-qr = 'none'
+";
+
+/// Every new key is that of RFC 6238; what is not as long as a key is random.
+struct KnownKey;
+
+impl Random for KnownKey {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
+        if bytes.len() == KEY.len() {
+            bytes.copy_from_slice(KEY);
+            return Ok(());
+        }
+        SystemRandom.fill(bytes)
+    }
+}
+
+/// alice is enrolled, others are not, nobody else exists; groups of `lost` cannot be looked up; `down` fails altogether.
 struct Names;
 
 #[async_trait]
@@ -56,6 +89,8 @@ impl Directory for Names {
         match name.as_str() {
             "alice" => account(1000, Some(vec![1000])),
             "bob" => account(1001, Some(vec![1001])),
+            "carol" => account(1003, Some(vec![1003])),
+            "dave" => account(1004, Some(vec![1004])),
             "lost" => account(1002, None),
             "down" => Err(DirectoryError("no answer".into())),
             _ => Ok(None),
@@ -130,9 +165,9 @@ async fn world() -> World {
         key_source: KeySource::new(None, &state),
         rotating: tokio::sync::Mutex::default(),
         clock: Arc::new(clock),
-        random: Arc::new(SystemRandom),
+        random: Arc::new(KnownKey),
         in_force: RwLock::new(Arc::new(InForce::new(
-            Config::default(),
+            toml::from_str::<Config>(ROLES).unwrap(),
             "test".into(),
             "test",
             &Ids::default(),
@@ -140,6 +175,7 @@ async fn world() -> World {
         openings: RwLock::default(),
         hashing: Ports::places_for_hashing(),
     });
+    ports.note_openings().await.unwrap();
     let stop = CancellationToken::new();
     let listener = tokio::net::UnixListener::bind(run.join("login.sock")).unwrap();
     tokio::spawn(grpc::serve(ports, Entrance::Login, listener, stop.clone()));
@@ -203,7 +239,10 @@ impl Talk {
         }
         let Some(steps) = &mut self.steps else { return Heard::End };
         match steps.message().await {
-            Ok(Some(Step { kind: Some(step::Kind::Prompt(prompt)) })) => Heard::Prompt(prompt.text),
+            // Of a prompt of several lines the first says which it is; the others hold keys and codes.
+            Ok(Some(Step { kind: Some(step::Kind::Prompt(prompt)) })) => {
+                Heard::Prompt(prompt.text.lines().next().unwrap_or_default().to_owned())
+            }
             Ok(Some(Step { kind: Some(step::Kind::Verdict(verdict)) })) => {
                 assert_eq!(verdict.nonce, [1; 16]);
                 Heard::Verdict(verdict.outcome())
@@ -236,6 +275,10 @@ fn states() -> Vec<(&'static str, Vec<reply::Kind>)> {
         ("in vain", vec![in_vain]),
         ("required and not enrolled", vec![open("lost")]),
         ("unknown", vec![open("nobody-here")]),
+        ("new key", vec![open("carol")]),
+        ("recovery codes shown", vec![open("carol"), answer(RIGHT)]),
+        ("offered", vec![open("dave")]),
+        ("offered, and wanted", vec![open("dave"), answer("yes")]),
         ("finished", vec![open("bob")]),
     ]
 }
@@ -267,6 +310,18 @@ async fn every_message_in_every_state_does_what_the_table_says() {
                 (_, "open" | "empty") => Heard::Status(Code::InvalidArgument),
                 ("asking" | "asking again", "right") => Heard::Verdict(Outcome::Granted),
                 ("asking" | "asking again" | "unknown", _) => wrong(),
+                ("new key" | "offered, and wanted", "right") => {
+                    Heard::Prompt("Recovery codes, each good once:".into())
+                }
+                ("new key" | "offered, and wanted", _) => Heard::Prompt(
+                    "Wrong code. Is the clock of your phone right? Add this to your authenticator app, then type the \
+                     code it shows: "
+                        .into(),
+                ),
+                ("recovery codes shown", _) => Heard::Verdict(Outcome::Granted),
+                ("offered", _) => {
+                    Heard::Prompt("Set up a second factor now? Type yes, or press Enter to skip: ".into())
+                }
                 ("in vain" | "required and not enrolled", _) => Heard::Verdict(Outcome::Denied),
                 other => panic!("no row for {other:?}"),
             };

@@ -14,6 +14,7 @@ pub mod fault;
 pub mod pamhost;
 pub mod phone;
 pub mod race;
+pub mod screen;
 pub mod ssh;
 pub mod terminal;
 pub mod wait;
