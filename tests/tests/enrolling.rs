@@ -34,7 +34,7 @@ fn required(world: &World, more: &str) -> (Daemon, ssh::Sshd) {
 
 /// The key that stands below the picture.
 fn key_on(text: &str) -> Phone {
-    let line = text.lines().find_map(|line| line.trim_start().strip_prefix("Key: ")).expect("a key");
+    let line = text.lines().find_map(|line| line.trim_start().strip_prefix("Key: ")).unwrap();
     Phone::with_key(line.trim())
 }
 

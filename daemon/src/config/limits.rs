@@ -19,7 +19,8 @@ pub struct Limits {
     /// No delay is longer.
     #[serde(with = "humantime_serde")]
     pub longest_delay: Duration,
-    /// Wrong codes in a row, and in 30 days, after which only an administrator helps.
+    /// Wrong codes that no success from their place has forgiven, over any time, after which only an administrator helps;
+    /// and all wrong codes in 30 days.
     pub stop: u32,
     /// Wrong codes an hour from one source while the first factor is not known.
     pub per_source: u32,

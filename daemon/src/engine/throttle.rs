@@ -8,7 +8,7 @@ use crate::{
     names::{AccountId, Source},
 };
 
-/// Failures older than this are forgotten.
+/// Failures older than this are forgotten; those of a user that no success has forgiven still count for the stop.
 pub const MEMORY: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What a failure is charged to.
@@ -51,7 +51,7 @@ pub struct Backoff {
     pub first: Duration,
     /// No delay is longer.
     pub longest: Duration,
-    /// After so many in a row only an administrator helps.
+    /// After so many that no success has forgiven, over any time, only an administrator helps.
     pub stop: u32,
 }
 
@@ -109,13 +109,17 @@ impl Rule {
 
 impl Backoff {
     fn standing(&self, failures: &[Failure], now: Timestamp) -> Standing {
-        let mut count: u32 = 0;
+        let (mut all, mut count): (u32, u32) = (0, 0);
         let mut last = None;
         for failure in failures.iter().filter(|failure| !failure.cleared) {
-            count = count.saturating_add(1);
-            last = Some(failure.at);
+            all = all.saturating_add(1);
+            if failure.at > now.before(MEMORY) {
+                count = count.saturating_add(1);
+                last = Some(failure.at);
+            }
         }
-        if count >= self.stop {
+        // However slowly they came: else a patient guesser has as many in each month.
+        if all >= self.stop {
             return Standing::Stopped;
         }
         let Some(last) = last.filter(|_| count > self.free) else {
@@ -187,6 +191,15 @@ mod tests {
     #[test]
     fn a_hundred_in_a_row_stop_the_account() {
         assert_eq!(USER.standing(&failures(100), at(i64::MAX / 2000)), Standing::Stopped);
+    }
+
+    #[test]
+    fn old_failures_delay_nobody_and_still_count_for_the_stop() {
+        let month = 30 * 24 * 3600;
+        assert_eq!(USER.standing(&failures(12), at(1011 + month)), Standing::Open);
+        assert_eq!(USER.standing(&failures(99), at(1100 + month)), Standing::Open);
+        let slow: Vec<_> = (0..100).map(|i| Failure { at: at(i * month), cleared: false }).collect();
+        assert_eq!(USER.standing(&slow, at(101 * month)), Standing::Stopped);
     }
 
     #[test]

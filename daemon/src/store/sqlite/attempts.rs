@@ -275,7 +275,8 @@ fn add_failure(
 ) -> Result<i64, StoreError> {
     let budget = name(&budget.account);
     connection
-        .prepare_cached("DELETE FROM failure WHERE at < ?1")
+        // What no success of a user's has forgiven counts for the stop: at most so many rows a user.
+        .prepare_cached("DELETE FROM failure WHERE at < ?1 AND (cleared = 1 OR budget NOT LIKE 'user %')")
         .and_then(|mut statement| statement.execute(params![now.before(throttle::MEMORY).0]))
         .map_err(unavailable)?;
     connection
