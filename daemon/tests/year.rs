@@ -173,7 +173,8 @@ async fn play(schedule: Schedule, owner_from: Option<&str>, guesser_from: &str) 
 
 fn most_in_a_month(guesses: &[Timestamp]) -> usize {
     let month = DAY * 30;
-    let within = |from: &Timestamp| guesses.iter().filter(|at| **at >= *from && **at < from.after(month)).count();
+    let within =
+        |from: &Timestamp| guesses.iter().filter(|at| **at >= *from && **at < from.after(month)).count();
     guesses.iter().map(within).max().unwrap_or(0)
 }
 
@@ -231,7 +232,9 @@ async fn whoever_has_no_first_factor_locks_the_owner_out_of_no_usual_place() {
     let mut wrong = 0;
     for minute in 0..60 {
         let at = now.after(Duration::from_secs(60 * minute));
-        wrong += u32::from(world.settle(world.unknown(&stranger), stranger.clone(), false, at).await == Ruling::Wrong);
+        wrong += u32::from(
+            world.settle(world.unknown(&stranger), stranger.clone(), false, at).await == Ruling::Wrong,
+        );
     }
     assert_eq!(wrong, 20);
 }

@@ -22,7 +22,8 @@ fn told_to_wait(prompt: &str) -> Option<i64> {
     let mut words = rest.split([' ', '.']);
     let number: i64 = words.next()?.parse().ok()?;
     let unit = [("s", 1), ("min", 60), ("h", 3600), ("d", DAY)];
-    let unit = unit.into_iter().zip(std::iter::repeat(words.next()?)).find(|((name, _), word)| name == word)?;
+    let unit =
+        unit.into_iter().zip(std::iter::repeat(words.next()?)).find(|((name, _), word)| name == word)?;
     Some(number * unit.0.1)
 }
 
@@ -84,7 +85,11 @@ fn strangers_lock_the_owner_out_of_no_usual_place_and_see_no_difference() {
         time += 31 * DAY;
         daemon.set_clock(time);
         // Once a month at home, or it is no usual place any more; more tries than there are, from many places.
-        assert_eq!(try_from("stranger", "192.0.2.1", &phone.code_at(time)).code, pam::SUCCESS, "month {months}");
+        assert_eq!(
+            try_from("stranger", "192.0.2.1", &phone.code_at(time)).code,
+            pam::SUCCESS,
+            "month {months}"
+        );
         let before = evaluated(&world);
         for host in 1..=40 {
             let run = try_from("stranger", &format!("203.0.113.{host}"), "000000");
@@ -117,7 +122,8 @@ fn a_login_tells_what_was_wrong_since_the_last_one() {
     let _ = pamhost::run(&["-s", "stranger", "-u", "alice", "-r", "203.0.113.5", "000000"]);
     daemon.set_clock(time + 120);
     // A slip of one's own in the same login is not counted.
-    let run = pamhost::run(&["-s", "ours", "-u", "alice", "-r", "192.0.2.1", "000000", &phone.code_at(time + 120)]);
+    let run =
+        pamhost::run(&["-s", "ours", "-u", "alice", "-r", "192.0.2.1", "000000", &phone.code_at(time + 120)]);
     assert_eq!(run.code, pam::SUCCESS);
     let told = "2 wrong codes were given for this account since your last login, some with your password or key known, \
                 the last at ";

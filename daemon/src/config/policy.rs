@@ -279,6 +279,7 @@ pub(super) fn rules(roles: &[Role], exemptions: &[Exempt]) -> Rules {
         enroll_within: role.enroll_within,
         offer_enrollment: role.offer_enrollment,
         enforce: role.enforce,
+        pinned: Ids::default(),
     };
     let of_exempt = |(n, exempt): (usize, &Exempt)| policy::Exemption {
         name: exemption_name(n),

@@ -70,6 +70,7 @@ impl Default for Rules {
             enroll_within: ENROLL_WITHIN,
             offer_enrollment: false,
             enforce: true,
+            pinned: Ids::default(),
         };
         Self { roles: vec![everyone], exemptions: Vec::new() }
     }
@@ -102,6 +103,8 @@ pub struct Role {
     pub offer_enrollment: bool,
     /// False: its members are let in, and what it would have done is told.
     pub enforce: bool,
+    /// What its groups meant when an administrator loaded it.
+    pub pinned: Ids,
 }
 
 /// Who is let in without. Every condition that is given must hold.
@@ -177,8 +180,11 @@ impl Rules {
         found
     }
 
-    /// Fixes what the names of exemptions mean. Without this they release nobody by name.
+    /// Remembers what the names mean now. Without this exemptions release nobody by name.
     pub fn pin(&mut self, ids: &Ids) {
+        for role in &mut self.roles {
+            role.pinned = ids.clone();
+        }
         for exemption in &mut self.exemptions {
             exemption.pinned = ids.clone();
         }
@@ -219,7 +225,13 @@ impl Role {
             .any(|name| name == facts.user || ids.users.get(name).is_some_and(|uid| *uid == facts.uid));
         let by_group =
             self.groups.iter().any(|name| ids.groups.get(name).is_some_and(|gid| groups.contains(gid)));
-        here && (self.everyone || by_name || by_group)
+        here && (self.everyone || by_name || by_group || self.vanished(ids))
+    }
+
+    /// A group was there when the rules were loaded and is not there now: a directory that answers nothing, more likely
+    /// than a group that was deleted. Only a positive answer says who is no member, so everybody is taken for one.
+    fn vanished(&self, ids: &Ids) -> bool {
+        self.groups.iter().any(|name| self.pinned.groups.contains_key(name) && !ids.groups.contains_key(name))
     }
 }
 

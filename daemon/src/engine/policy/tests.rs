@@ -94,6 +94,7 @@ fn role(name: &str, groups: &[&str], requirement: Requirement) -> Role {
         enroll_within: ENROLL_WITHIN,
         offer_enrollment: false,
         enforce: true,
+        pinned: Ids::default(),
     }
 }
 
@@ -143,9 +144,7 @@ fn membership_is_by_any_group_and_only_by_what_the_directory_says() {
         let case = Case { groups, enrolled: false, ..Case::default() };
         assert_eq!(case.outcome(&rules), expected, "{:?}", case.groups.as_ref().map(Vec::len));
     }
-    // The group is unknown to the directory: nobody is a member. The directory failed: everybody is.
-    let case = Case { ids: Some(Ids::default()), enrolled: false, ..Case::default() };
-    assert_eq!(case.outcome(&rules), "skip");
+    // The directory failed: everybody is a member.
     assert_eq!(Case { ids: None, enrolled: false, ..Case::default() }.outcome(&rules), "deny");
 }
 
@@ -264,6 +263,16 @@ fn an_exemption_is_for_who_was_meant_when_it_was_loaded() {
     let mut never = by_group;
     never.pin(&Ids::default());
     assert_eq!(again(1000, 27).outcome(&never), "deny");
+}
+
+#[test]
+fn a_group_that_vanished_is_a_directory_that_fails() {
+    let rules = rules(admins(), vec![]);
+    let empty =
+        || Case { ids: Some(Ids::default()), groups: Some(vec![1000]), enrolled: false, ..Case::default() };
+    assert_eq!(empty().outcome(&rules), "deny", "who is a member cannot be said");
+    let never_there = Rules { roles: admins(), exemptions: vec![] };
+    assert_eq!(empty().outcome(&never_there), "skip", "nobody ever was one; the log says so");
 }
 
 #[test]
