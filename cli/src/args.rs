@@ -65,6 +65,8 @@ pub enum Command {
     Policy(Policy),
     /// Read the audit trail (root)
     Audit(Audit),
+    /// Name everything that is wrong with this installation, and the remedy (root)
+    Doctor,
     /// Ask how the daemon is (root)
     #[command(subcommand)]
     Daemon(DaemonCommand),

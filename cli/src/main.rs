@@ -2,6 +2,7 @@
 
 mod admin;
 mod args;
+mod doctor;
 mod failure;
 mod offer;
 mod output;
@@ -54,6 +55,7 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Prefer { method, whose }) => own::prefer(runtime_dir, whose, method, *json).await,
         Some(Command::User(command)) => admin::user(runtime_dir, command, *json).await,
         Some(Command::Policy(command)) => policy::run(runtime_dir, command, *json).await,
+        Some(Command::Doctor) => doctor::run(runtime_dir, *json).await,
         Some(Command::Daemon(DaemonCommand::Status)) => admin::daemon(runtime_dir, *json).await,
         Some(Command::Clock(ClockCommand::Accept)) => admin::accept_clock(runtime_dir, *json).await,
         Some(Command::Db(Db::Check)) => upkeep::check(runtime_dir, *json).await,

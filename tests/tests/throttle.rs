@@ -1,5 +1,4 @@
 //! A year of guessing from outside, with a clock that is moved; and what the owner is told.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use twinlock_tests::{
     daemon::Daemon,

@@ -318,6 +318,7 @@ impl Ports {
             enrolled: count(portfolios.iter().filter(|portfolio| portfolio.enrolled()).count()),
             clock_believed: trust == Trust::Believed,
             clock: trust.sentence(),
+            account_services: self.in_force().config.account.services.clone(),
         })
     }
 

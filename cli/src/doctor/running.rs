@@ -1,0 +1,100 @@
+//! The daemon, its configuration, and what its policy says of root.
+
+use std::{path::Path, process::Command};
+
+use serde::Deserialize;
+use twinlock_proto::v1::{DaemonState, ExplainRequest, ShowDaemonRequest, explanation::Outcome};
+
+use super::{finding::Finding, stack::Report};
+use crate::{
+    admin::{client, request},
+    failure::{Failure, answered},
+};
+
+/// What was seen of the daemon.
+pub struct Seen {
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// PAM services whose account phase refuses; the default when the daemon does not say.
+    pub account_services: Vec<String>,
+    /// Whether root would be asked at sshd.
+    pub asks_root_at_sshd: bool,
+}
+
+/// A finding as `twinlockd --check --json` prints it.
+#[derive(Deserialize)]
+struct Checked {
+    severity: String,
+    place: String,
+    sentence: String,
+    remedy: String,
+}
+
+/// Asks the daemon, and has it check its files.
+pub async fn look(runtime_dir: &Path, reports: &[Report]) -> Seen {
+    let mut findings = check();
+    let mut seen = match ask(runtime_dir, reports).await {
+        Ok(seen) => seen,
+        Err(failure) => {
+            let used = reports.iter().any(|report| report.auth_line || report.account_line);
+            let what = if used { ", so every login of a stack with its line is denied" } else { "" };
+            let sentence = format!("the daemon does not answer ({failure}){what}");
+            let remedy = "start it (systemctl start twinlockd) and see its log";
+            findings.push(Finding::error("twinlockd", sentence, remedy));
+            Seen { findings: Vec::new(), account_services: vec!["sshd".to_owned()], asks_root_at_sshd: true }
+        }
+    };
+    findings.append(&mut seen.findings);
+    Seen { findings, ..seen }
+}
+
+async fn ask(runtime_dir: &Path, reports: &[Report]) -> Result<Seen, Failure> {
+    let mut client = client(runtime_dir).await?;
+    let state = answered(client.show_daemon(request(ShowDaemonRequest {}))).await?.into_inner();
+    let DaemonState { clock_believed, clock, account_services, .. } = state;
+    let mut findings = Vec::new();
+    if !clock_believed {
+        findings.push(Finding::error(
+            "twinlockd",
+            format!("the clock is not believed ({clock}), so time codes are refused"),
+            "set the clock right; if it is right already, run twinlock clock accept",
+        ));
+    }
+    let mut asks = async |service: &str| -> Result<bool, Failure> {
+        let (user, service) = ("root".to_owned(), service.to_owned());
+        let message = ExplainRequest { user, service, rhost: String::new() };
+        let explained = answered(client.explain_policy(request(message))).await?.into_inner();
+        Ok(explained.outcome() != Outcome::Skip)
+    };
+    let at_login = reports.iter().any(|report| report.service == "login" && report.auth_line);
+    if at_login && asks("login").await? {
+        findings.push(Finding::warning(
+            "policy",
+            "root needs a second factor at the console too: while twinlockd does not run, nobody can log in to mend it",
+            "exempt root in service login ([[exempt]], with a reason), as the shipped file does",
+        ));
+    }
+    Ok(Seen { asks_root_at_sshd: asks("sshd").await?, findings, account_services })
+}
+
+/// What twinlockd says of its files; no daemon needs to run.
+fn check() -> Vec<Finding> {
+    let broken = |what: String| {
+        vec![Finding::error("twinlockd", what, "install the package again; it belongs into /usr/sbin")]
+    };
+    let out = match Command::new("twinlockd").args(["--check", "--json"]).output() {
+        Ok(out) => out,
+        Err(error) => return broken(format!("the program cannot be run: {error}")),
+    };
+    let Ok(found) = serde_json::from_slice::<Vec<Checked>>(&out.stdout) else {
+        return broken("it says nothing of its configuration".to_owned());
+    };
+    let finding = |Checked { severity, place, sentence, remedy }: Checked| {
+        let place = if place.is_empty() { "configuration".to_owned() } else { place };
+        match severity.as_str() {
+            "error" => Finding::error(place, sentence, remedy),
+            _ => Finding::warning(place, sentence, remedy),
+        }
+    };
+    found.into_iter().map(finding).collect()
+}

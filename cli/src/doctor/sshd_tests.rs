@@ -1,0 +1,458 @@
+use std::{collections::BTreeMap, io};
+
+use super::*;
+use crate::doctor::finding::{Finding, Severity};
+
+/// What `sshd -T` of OpenSSH 9.2 prints by default on Debian, as far as it matters here.
+const DEFAULTS: &str = "port 22\nusepam yes\nlogingracetime 120\nmaxauthtries 6\npermitrootlogin \
+                        without-password\n\
+    hostbasedauthentication no\npubkeyauthentication yes\ngssapiauthentication no\ngssapikeyexchange no\n\
+    passwordauthentication yes\nkbdinteractiveauthentication no\npermitemptypasswords no\nforcecommand none\n\
+    chrootdirectory none\nauthenticationmethods any\nhostkey /etc/ssh/ssh_host_rsa_key\n\
+    hostkey /etc/ssh/ssh_host_ed25519_key\nacceptenv LANG\nacceptenv LC_*\n";
+
+/// The recipe of the manual.
+const RECIPE: [(&str, &str); 4] = [
+    ("kbdinteractiveauthentication", "yes"),
+    ("passwordauthentication", "no"),
+    ("authenticationmethods", "publickey,keyboard-interactive:pam"),
+    ("permitrootlogin", "no"),
+];
+
+fn effective(changes: &[(&str, &str)]) -> Effective {
+    let mut text = String::new();
+    for line in DEFAULTS.lines() {
+        let key = line.split(' ').next().unwrap();
+        if !changes.iter().any(|(changed, _)| *changed == key) {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    for (key, value) in changes {
+        text.push_str(&format!("{key} {value}\n"));
+    }
+    Effective::parse(&text)
+}
+
+fn recipe(changes: &[(&str, &str)]) -> Effective {
+    let mut all: Vec<(&str, &str)> =
+        RECIPE.into_iter().filter(|(key, _)| !changes.iter().any(|(changed, _)| changed == key)).collect();
+    all.extend(changes);
+    effective(&all)
+}
+
+fn pam() -> Pam {
+    Pam {
+        service: "sshd".to_owned(),
+        auth_line: true,
+        after_key: false,
+        hidden: false,
+        timeout: 110,
+        account: false,
+    }
+}
+
+fn probe(name: &str, root: bool) -> Probe {
+    Probe { name: name.to_owned(), spec: String::new(), root }
+}
+
+fn judged(effective: &Effective, pam: &Pam) -> Vec<Finding> {
+    judge(&[(probe("all others", true), effective.clone())], pam)
+}
+
+/// Each part is in a finding of its own, and there are no more findings.
+#[track_caller]
+fn said(findings: &[Finding], parts: &[(Severity, &str)]) {
+    let texts: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), parts.len(), "{texts:#?}");
+    for (severity, part) in parts {
+        let hit = findings.iter().any(|each| each.severity == *severity && each.to_string().contains(part));
+        assert!(hit, "no {severity:?} with {part:?} in {texts:#?}");
+    }
+}
+
+use Severity::{Error, Warning};
+
+#[test]
+fn the_recipe_is_clean() {
+    said(&judged(&recipe(&[]), &pam()), &[]);
+    said(&judged(&recipe(&[]), &Pam { after_key: true, ..pam() }), &[]);
+    said(&judged(&recipe(&[("authenticationmethods", "keyboard-interactive:pam")]), &pam()), &[]);
+    said(&judged(&recipe(&[("permitrootlogin", "yes")]), &pam()), &[]);
+}
+
+#[test]
+fn debians_defaults_let_a_key_in_and_ask_nobody() {
+    said(
+        &judged(&effective(&[]), &pam()),
+        &[
+            (Error, "KbdInteractiveAuthentication yes"),
+            (Error, "AuthenticationMethods any allows publickey"),
+            (Warning, "the password method cannot show a prompt"),
+        ],
+    );
+}
+
+#[test]
+fn use_pam_no_is_the_only_thing_said() {
+    said(&judged(&effective(&[("usepam", "no")]), &pam()), &[(Error, "UsePAM is off")]);
+}
+
+#[test]
+fn a_forgotten_authentication_methods_is_named_with_its_remedies() {
+    let findings = judged(&recipe(&[("authenticationmethods", "any")]), &pam());
+    said(&findings, &[(Error, "allows publickey: it reaches a shell without the second factor")]);
+    assert_eq!(
+        findings[0].to_string(),
+        "sshd (all others): error: AuthenticationMethods any allows publickey: it reaches a shell without \
+         the second factor, since sshd does not call the auth lines of PAM for it; write \
+         \"AuthenticationMethods publickey,keyboard-interactive:pam\" in sshd_config, or \"account required \
+         pam_twinlock.so\" as the first account line of /etc/pam.d/sshd"
+    );
+}
+
+#[test]
+fn an_account_line_closes_it() {
+    let pam = Pam { account: true, ..pam() };
+    said(
+        &judged(&recipe(&[("authenticationmethods", "any")]), &pam),
+        &[(Warning, "the account line of pam_twinlock.so refuses")],
+    );
+}
+
+#[test]
+fn every_list_is_looked_at() {
+    let lists = "publickey,keyboard-interactive:pam publickey,password publickey gssapi-with-mic,hostbased";
+    let on = [
+        ("authenticationmethods", lists),
+        ("passwordauthentication", "yes"),
+        ("gssapiauthentication", "yes"),
+        ("hostbasedauthentication", "yes"),
+    ];
+    said(
+        &judged(&recipe(&on), &pam()),
+        &[
+            (Warning, "publickey,password: the password method cannot show a prompt"),
+            (Error, "a list of AuthenticationMethods allows publickey:"),
+            (Error, "a list of AuthenticationMethods allows gssapi-with-mic,hostbased"),
+        ],
+    );
+}
+
+#[test]
+fn a_list_with_a_method_that_is_off_is_no_way() {
+    let lists = "publickey,keyboard-interactive:pam password hostbased keyboard-interactive:bsdauth";
+    said(&judged(&recipe(&[("authenticationmethods", lists)]), &pam()), &[]);
+    said(
+        &judged(&recipe(&[("authenticationmethods", "password")]), &pam()),
+        &[(Error, "so no login succeeds")],
+    );
+}
+
+#[test]
+fn gssapi_and_hostbased_go_past_pam() {
+    let on = [
+        ("authenticationmethods", "any"),
+        ("pubkeyauthentication", "no"),
+        ("gssapiauthentication", "yes"),
+        ("gssapikeyexchange", "yes"),
+        ("hostbasedauthentication", "yes"),
+    ];
+    said(
+        &judged(&recipe(&on), &pam()),
+        &[
+            (Error, "\"GSSAPIAuthentication no\""),
+            (Error, "\"GSSAPIKeyExchange no\""),
+            (Error, "\"HostbasedAuthentication no\""),
+        ],
+    );
+    said(
+        &judged(
+            &recipe(&[
+                ("gssapikeyexchange", "yes"),
+                ("authenticationmethods", "any"),
+                ("pubkeyauthentication", "no"),
+            ]),
+            &pam(),
+        ),
+        &[],
+    );
+}
+
+#[test]
+fn a_forced_command_or_a_chroot_is_no_way_around_and_no_protection() {
+    said(&judged(&recipe(&[("forcecommand", "internal-sftp"), ("chrootdirectory", "/srv")]), &pam()), &[]);
+    let sftp = [("forcecommand", "internal-sftp"), ("authenticationmethods", "publickey")];
+    said(&judged(&recipe(&sftp), &pam()), &[(Error, "allows publickey")]);
+}
+
+#[test]
+fn the_password_method_gives_the_password_to_a_hidden_prompt() {
+    let on = recipe(&[
+        ("authenticationmethods", "any"),
+        ("pubkeyauthentication", "no"),
+        ("passwordauthentication", "yes"),
+    ]);
+    said(&judged(&on, &Pam { hidden: true, ..pam() }), &[(Warning, "gets it as a code")]);
+}
+
+#[test]
+fn after_key_without_a_key_in_front_is_named() {
+    let pam = Pam { after_key: true, ..pam() };
+    for list in ["keyboard-interactive:pam", "keyboard-interactive,publickey"] {
+        said(&judged(&recipe(&[("authenticationmethods", list)]), &pam), &[(Error, "always refused")]);
+    }
+    let both = "publickey,keyboard-interactive keyboard-interactive";
+    said(&judged(&recipe(&[("authenticationmethods", both)]), &pam), &[(Warning, "always refused")]);
+}
+
+#[test]
+fn root_with_key_and_code_needs_permit_root_login_yes() {
+    for value in ["prohibit-password", "without-password", "forced-commands-only"] {
+        let findings = judged(&recipe(&[("permitrootlogin", value)]), &pam());
+        said(&findings, &[(Error, "by junk")]);
+        assert!(
+            findings[0].remedy.contains("PermitRootLogin yes") && findings[0].remedy.contains("[[exempt]]")
+        );
+        let alone =
+            recipe(&[("permitrootlogin", value), ("authenticationmethods", "keyboard-interactive:pam")]);
+        said(&judged(&alone, &pam()), &[(Warning, "the only way there is")]);
+    }
+    let others = [(probe("all others", false), recipe(&[("permitrootlogin", "prohibit-password")]))];
+    said(&judge(&others, &pam()), &[]);
+    let key = recipe(&[("permitrootlogin", "prohibit-password"), ("authenticationmethods", "any")]);
+    said(&judged(&key, &Pam { account: true, ..pam() }), &[(Error, "by junk"), (Warning, "account line")]);
+}
+
+#[test]
+fn a_service_without_our_line_says_so_once() {
+    let none = Pam { auth_line: false, ..pam() };
+    said(&judged(&recipe(&[]), &none), &[(Warning, "has no line of pam_twinlock.so")]);
+    said(&judged(&recipe(&[]), &Pam { account: true, ..none }), &[(Error, "refused and never asked")]);
+}
+
+#[test]
+fn too_little_time_and_too_few_tries_are_warnings() {
+    said(&judged(&recipe(&[("logingracetime", "60")]), &pam()), &[(Warning, "LoginGraceTime 120")]);
+    said(&judged(&recipe(&[("logingracetime", "1m30s")]), &pam()), &[(Warning, "timeout=80")]);
+    said(&judged(&recipe(&[("logingracetime", "0")]), &pam()), &[]);
+    said(&judged(&recipe(&[("maxauthtries", "1")]), &pam()), &[(Warning, "MaxAuthTries 6")]);
+    said(
+        &judged(&recipe(&[("permitemptypasswords", "yes")]), &pam()),
+        &[(Warning, "PermitEmptyPasswords no")],
+    );
+}
+
+#[test]
+fn the_spellings_of_old_and_new_versions_are_understood() {
+    // OpenSSH 8.4 prints both, and the newer key counts; before, there was one.
+    assert!(
+        !Effective::parse("challengeresponseauthentication yes\nkbdinteractiveauthentication no\n")
+            .keyboard_interactive()
+    );
+    assert!(Effective::parse("challengeresponseauthentication yes\n").keyboard_interactive());
+    assert_eq!(Effective::parse("pamservicename ssh-otp\n").pam_service(), "ssh-otp");
+    assert_eq!(effective(&[]).pam_service(), "sshd");
+    assert_eq!(recipe(&[("authenticationmethods", "a,b c")]).lists(), [vec!["a", "b"], vec!["c"]]);
+}
+
+#[test]
+fn an_sshd_that_refuses_its_configuration_is_quoted() {
+    let probe = Probe { spec: "user=root".to_owned(), ..probe("root", true) };
+    let finding = unanswered(
+        &probe,
+        "\n/etc/ssh/sshd_config line 7: \"any\" must appear alone in AuthenticationMethods\n",
+    );
+    said(
+        &[finding],
+        &[(
+            Error,
+            "line 7: \"any\" must appear alone in AuthenticationMethods; run \"sshd -T -C user=root\"",
+        )],
+    );
+}
+
+#[test]
+fn what_several_connections_share_is_said_once() {
+    let open = recipe(&[("authenticationmethods", "any")]);
+    let answers = [
+        (probe("all others", false), open.clone()),
+        (probe("f:3 Match User a", false), recipe(&[])),
+        (probe("f:5 Match Group b", false), open.clone()),
+        (probe("f:3 Match User a and f:5 Match Group b", false), open),
+    ];
+    let findings = judge(&answers, &pam());
+    said(&findings, &[(Error, "sshd (all others, f:5 Match Group b): error")]);
+}
+
+struct World(BTreeMap<&'static str, &'static str>);
+
+impl Source for World {
+    fn read(&self, path: &str) -> io::Result<String> {
+        self.0.get(path).map(|text| (*text).to_owned()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn expand(&self, pattern: &str) -> Vec<String> {
+        self.0.keys().filter(|path| pattern::wildcard(pattern, path)).map(|path| (*path).to_owned()).collect()
+    }
+}
+
+impl People for World {
+    fn groups(&self) -> Vec<String> {
+        ["root", "sudo", "admins", "sftp", "empty"].map(str::to_owned).to_vec()
+    }
+
+    fn members(&self, group: &str) -> Vec<String> {
+        let members: &[&str] = match group {
+            "root" => &["root"],
+            "sudo" => &["root", "alice"],
+            "admins" => &["alice", "bob"],
+            "sftp" => &["carol"],
+            _ => &[],
+        };
+        members.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn ordinary(&self) -> Option<String> {
+        Some("dave".to_owned())
+    }
+}
+
+const MAIN: &str = "/etc/ssh/sshd_config";
+
+fn asked(text: &'static str) -> (Vec<Probe>, Vec<Finding>) {
+    let world = World(BTreeMap::from([(MAIN, text)]));
+    probes(MAIN, &world, &world)
+}
+
+/// The specification for the only block.
+fn spec(text: &'static str) -> String {
+    let (probes, findings) = asked(text);
+    assert!(findings.is_empty(), "{findings:?}");
+    assert_eq!(probes.len(), 3, "{probes:?}");
+    probes[2].spec.clone()
+}
+
+#[test]
+fn all_others_and_root_are_always_asked_about() {
+    let (probes, findings) = asked("UsePAM yes\nPort 2222\nMatch all\n  PasswordAuthentication no\n");
+    assert!(findings.is_empty());
+    let specs: Vec<_> =
+        probes.iter().map(|each| (each.name.as_str(), each.spec.as_str(), each.root)).collect();
+    assert_eq!(
+        specs,
+        [
+            (
+                "all others",
+                "user=dave,host=client.invalid,addr=198.51.100.77,laddr=198.51.100.1,lport=2222",
+                false
+            ),
+            ("root", "user=root,host=client.invalid,addr=198.51.100.77,laddr=198.51.100.1,lport=2222", true),
+        ]
+    );
+}
+
+#[test]
+fn each_criterion_gets_a_connection_that_meets_it() {
+    for (text, part) in [
+        ("Match User alice\n", "user=alice,"),
+        ("match user=al*,!alice\n", "user=ala,"),
+        ("Match User \"bob,carol\" # them\n", "user=bob,"),
+        ("Match User *,!dave\n", "user=root,"),
+        ("Match Group sudo\n", "user=root,"),
+        ("Match Group *admin*,!sudo\n", "user=bob,"),
+        ("Match Group sudo User !root,*\n", "user=alice,"),
+        ("Match Address 192.0.2.0/24\n", "addr=192.0.2.0,"),
+        ("Match Address 192.0.2.0/24,!192.0.2.0/30\n", "addr=192.0.2.77,"),
+        ("Match Address 2001:db8::/32\n", "addr=2001:db8::,"),
+        ("Match Address 10.0.0.*\n", "addr=10.0.0.1,"),
+        ("Match Address *,!198.51.100.77\n", "addr=203.0.113.5,"),
+        ("Match Host *.example.com\n", "host=a.example.com,"),
+        ("Match LocalAddress 10.1.1.1 LocalPort 2200\n", "laddr=10.1.1.1,lport=2200"),
+        ("Match Address 2001:db8:*\n", "addr=2001:db8::1,"),
+        ("Match RDomain vrf*\n", ",rdomain=vrf"),
+    ] {
+        let spec = spec(text);
+        assert!(spec.contains(part), "{text}: {spec}");
+    }
+}
+
+#[test]
+fn a_block_is_named_by_file_line_and_text_and_may_be_roots() {
+    let (probes, _) = asked("\nMatch Address 10.0.0.0/8\n  PermitRootLogin yes\n");
+    assert_eq!(probes[2].name, "/etc/ssh/sshd_config:2 Match Address 10.0.0.0/8");
+    assert!(probes[2].root);
+    let (probes, _) = asked("Match User alice\n");
+    assert!(!probes[2].root);
+}
+
+#[test]
+fn included_files_are_read_and_their_blocks_end_with_them() {
+    let world = World(BTreeMap::from([
+        (MAIN, "Include /etc/ssh/sshd_config.d/*.conf extra.conf\nMatch User alice\n Include inner.conf\n"),
+        ("/etc/ssh/sshd_config.d/10.conf", "Match Group sftp\n ForceCommand internal-sftp\n"),
+        ("/etc/ssh/extra.conf", "Port 2200\n"),
+        ("/etc/ssh/inner.conf", "Match Address 10.0.0.0/8\n AuthenticationMethods any\n"),
+    ]));
+    let (probes, findings) = probes(MAIN, &world, &world);
+    assert!(findings.is_empty(), "{findings:?}");
+    let found = |part: &str, spec: &str| {
+        probes.iter().any(|each| each.name.contains(part) && each.spec.starts_with(spec))
+    };
+    assert!(found("10.conf:1 Match Group sftp", "user=carol,"), "{probes:?}");
+    assert!(found("sshd_config:2 Match User alice", "user=alice,host=client.invalid,addr=198"), "{probes:?}");
+    assert!(
+        found(
+            "inner.conf:1 Match Address",
+            "user=alice,host=client.invalid,addr=10.0.0.0,laddr=198.51.100.1,lport=2200"
+        ),
+        "{probes:?}"
+    );
+}
+
+#[test]
+fn two_blocks_that_can_hold_at_once_are_asked_about_together() {
+    let (probes, _) = asked("Match User alice\nMatch Address 10.0.0.0/8\nMatch User bob\n");
+    let pairs: Vec<_> =
+        probes.iter().filter(|each| each.name.contains(" and ")).map(|each| each.spec.as_str()).collect();
+    assert_eq!(pairs.len(), 2, "{pairs:?}");
+    assert!(pairs[0].starts_with("user=alice,") && pairs[0].contains("addr=10.0.0.0"), "{pairs:?}");
+}
+
+#[test]
+fn what_cannot_be_asked_about_is_a_warning() {
+    for (text, part) in [
+        ("Match exec \"/bin/true\"\n", "knows no exec"),
+        ("Match localnetwork 10.0.0.0/8\n", "knows no localnetwork"),
+        ("Match final\n", "knows no final"),
+        ("Match version OpenSSH_7*\n", "knows no version"),
+        ("Match User !root\n", "no connection was found"),
+        ("Match Group empty\n", "no connection was found"),
+    ] {
+        let (probes, findings) = asked(text);
+        assert_eq!(probes.len(), 2, "{probes:?}");
+        said(&findings, &[(Warning, part)]);
+    }
+    assert!(asked("Match invalid-user\n").1.is_empty());
+    let nothing = World(BTreeMap::new());
+    said(&probes(MAIN, &nothing, &nothing).1, &[(Warning, "cannot be read")]);
+}
+
+#[test]
+fn patterns_are_those_of_ssh_config() {
+    for (pattern, text, fits) in [
+        ("*", "", true),
+        ("a*c", "abbc", true),
+        ("a*c", "abcd", false),
+        ("*ab*ab", "abxabab", true),
+        ("?", "", false),
+        ("a?c", "abc", true),
+        ("", "a", false),
+    ] {
+        assert_eq!(pattern::wildcard(pattern, text), fits, "{pattern} {text}");
+    }
+    assert!(pattern::address_in("0.0.0.0/0", "192.0.2.1") && !pattern::address_in("::/0", "192.0.2.1"));
+    assert!(
+        pattern::address_in("10.0.0.0/31", "10.0.0.1") && !pattern::address_in("10.0.0.0/31", "10.0.0.2")
+    );
+}
