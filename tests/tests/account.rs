@@ -1,9 +1,16 @@
 //! The account phase: a login that skipped the auth phase, at the doors where that happens.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::{
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
 use nix::sys::signal::Signal;
 use twinlock_tests::{
     pamhost::{self, pam},
-    ssh::{self, client, client_command, outcome},
+    ssh::{self, client, outcome},
     world::{self, PASSWORD, World, as_user, root},
 };
 
@@ -53,22 +60,57 @@ fn a_key_alone_is_refused_where_a_second_factor_is_asked_and_nowhere_else() {
     assert!(!world.log().contains("authentication failure"));
 }
 
+/// Programs that use ssh without a person: scp, rsync, git, ssh itself; each says whether it got through, and how long it
+/// took.
+fn programs(key: &str) -> Vec<(&'static str, bool, Duration)> {
+    let ssh = format!(
+        "ssh -i {key} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o BatchMode=yes"
+    );
+    let options = ssh.trim_start_matches("ssh ").to_owned();
+    world::sh("echo something > /root/file");
+    let commands = [
+        ("scp -B", format!("scp -B {options} /root/file alice@127.0.0.1:by-scp")),
+        ("rsync", format!("rsync -e '{ssh}' /root/file alice@127.0.0.1:by-rsync")),
+        ("git", format!("GIT_SSH_COMMAND='{ssh}' git ls-remote alice@127.0.0.1:repository")),
+        (
+            "ssh, nobody there",
+            format!("setsid {} alice@127.0.0.1 true", ssh.replace(" -o BatchMode=yes", "")),
+        ),
+    ];
+    let run = |(name, command): (&'static str, String)| {
+        let begin = Instant::now();
+        let out = Command::new("sh").args(["-c", &command]).stdin(Stdio::null()).output().unwrap();
+        (name, out.status.success(), begin.elapsed())
+    };
+    commands.into_iter().map(run).collect()
+}
+
 #[test]
 fn programs_without_a_terminal_fail_fast_or_pass_when_exempt() {
     let world = World::new();
-    let (_daemon, _sshd) = (world.daemon(), world.sshd(STACK, KEY_OR_PASSWORD));
+    let _daemon = world.daemon();
+    let sshd = world.sshd(STACK, &format!("{KEY_OR_PASSWORD}Subsystem sftp internal-sftp\n"));
     let (_phone, key) = (world.enroll("alice"), ssh::key_for("alice"));
-    let batch = || {
-        let begin = std::time::Instant::now();
-        let out = client_command("alice", &["-i", &key, "-o", "BatchMode=yes"])
-            .output()
-            .unwrap_or_else(|_| unreachable!());
-        (out.status.success(), begin.elapsed())
-    };
-    let (inside, took) = batch();
-    assert!(!inside && took.as_secs() < 2, "{took:?}");
+    world::sh("runuser -u alice -- git init -q --bare /home/alice/repository");
+    for (program, inside, took) in programs(&key) {
+        assert!(!inside && took < Duration::from_secs(2), "{program}: {took:?}");
+    }
+    assert!(!std::path::Path::new("/home/alice/by-scp").exists());
     assert!(root(&["user", "exempt", "alice", "--until", "1h", "--reason", "deploy"]).status.success());
-    assert!(batch().0);
+    for (program, inside, _) in programs(&key) {
+        assert!(inside, "{program}");
+    }
+    assert!(std::path::Path::new("/home/alice/by-rsync").exists());
+    assert!(root(&["user", "exempt", "alice", "--off"]).status.success());
+    drop(sshd);
+    // A key and then a code: where nobody can type, the code is what is missing.
+    let both = "KbdInteractiveAuthentication yes\nPasswordAuthentication no\n\
+                AuthenticationMethods publickey,keyboard-interactive:pam\n";
+    let _sshd = world.sshd(ssh::KEY_THEN_CODE, both);
+    for (program, inside, took) in programs(&key) {
+        assert!(!inside && took < Duration::from_secs(2), "{program}: {took:?}");
+    }
+    assert_eq!(world.failures("alice"), 0, "nobody guessed");
 }
 
 #[test]

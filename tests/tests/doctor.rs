@@ -1,5 +1,5 @@
 //! `twinlock doctor` on real stacks and a real sshd: what it names is true, and a sound installation has no error.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::fs;
 

@@ -17,7 +17,7 @@ mod tests;
 
 pub use self::{
     effective::Effective,
-    matching::{People, Probe, probes},
-    source::{Disk, Source},
+    matching::{People, probes},
+    source::Disk,
     verdict::{Pam, judge, unanswered},
 };

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, io};
 
-use super::*;
+use super::{matching::Probe, source::Source, *};
 use crate::doctor::finding::{Finding, Severity};
 
 /// What `sshd -T` of OpenSSH 9.2 prints by default on Debian, as far as it matters here.
