@@ -9,8 +9,10 @@ const FILES: [&str; 4] = [
     "twinlock/v1/admin.proto",
 ];
 
-/// Messages that carry what a person typed or a key: they get a hand-written `Debug` (src/redacted.rs).
-const SECRET: [&str; 9] = [
+/// Messages that carry what a person typed, a key or recovery codes: they get a hand-written `Debug` (src/redacted.rs).
+const SECRET: [&str; 11] = [
+    "Prompt",
+    "Notice",
     "Answer",
     "EnrollBegin",
     "Offer",

@@ -237,12 +237,20 @@ pub async fn accept_clock(runtime_dir: &Path, json: bool) -> Result<(), Failure>
 }
 
 fn state(state: &DaemonState, json: bool) -> Result<(), Failure> {
-    let DaemonState { version, configuration, accounts, enrolled, clock_believed, clock, account_services } =
-        state;
+    let DaemonState {
+        version,
+        configuration,
+        accounts,
+        enrolled,
+        clock_believed,
+        clock,
+        account_services,
+        policy_services,
+    } = state;
     if json {
         return output::json(&serde_json::json!({
             "version": version, "configuration": configuration, "accounts": accounts, "enrolled": enrolled,
-            "clock_believed": clock_believed, "clock": clock, "account_services": account_services,
+            "clock_believed": clock_believed, "clock": clock, "account_services": account_services, "policy_services": policy_services,
         }));
     }
     line(format!("twinlockd:     {}", clean(version)))?;

@@ -197,9 +197,11 @@ async fn whoever_has_the_password_guesses_no_better_than_the_figure_in_a_year() 
             assert!(odds <= ODDS * 1.000_001, "{schedule:?} {owner_from:?}: {} guesses", guesses.len());
             assert!(guesses.len() >= 20, "{schedule:?}: nothing was tried");
         }
-        // Behind the owner's own address each login of the owner forgives: the budget of 30 days still holds.
+        // Behind the owner's own address each login of the owner forgives: the figure then holds for each 30 days, which
+        // is twelve times in a year.
         let guesses = play(schedule, Some("home"), "home").await;
         assert!(most_in_a_month(&guesses) <= 100, "{schedule:?}: {}", most_in_a_month(&guesses));
+        assert!(guesses.len() <= 1220, "{schedule:?}: {} in a year", guesses.len());
     }
 }
 

@@ -6,8 +6,8 @@ use std::fmt;
 use zeroize::Zeroize;
 
 use crate::v1::{
-    Answer, Bypass, EnrollBegin, Offer, ProvisionRequest, Provisioned, RecoveryCodes, RemoveRequest,
-    VerifyRequest,
+    Answer, Bypass, EnrollBegin, Notice, Offer, Prompt, ProvisionRequest, Provisioned, RecoveryCodes,
+    RemoveRequest, VerifyRequest,
 };
 
 macro_rules! secret_message {
@@ -28,6 +28,8 @@ macro_rules! secret_message {
 
 secret_message! {
     Answer: text;
+    Prompt: text;
+    Notice: text;
     EnrollBegin: secret;
     Offer: secret, uri;
     VerifyRequest: code;

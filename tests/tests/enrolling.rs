@@ -170,7 +170,8 @@ fn a_wizard_that_is_left_at_any_point_leaves_all_or_nothing() {
     // The recovery codes are shown: the factor counts, and so do they, whether anybody saw them or not.
     let (mut ssh, phone) = at_the_key("alice", &[]);
     ssh.type_line(&phone.code(0));
-    ssh.expect(SAVED);
+    let codes = ssh.expect(SAVED);
+    let code = codes.split_whitespace().find(|word| word.starts_with("07-")).unwrap();
     ssh.kill();
     assert_eq!(stored("alice"), (1, 10));
     let mut ssh = client("alice", &[]);
@@ -178,7 +179,9 @@ fn a_wizard_that_is_left_at_any_point_leaves_all_or_nothing() {
     ssh.answer("Verification code: ", &phone.code(1));
     assert!(outcome(ssh, "alice").0);
     let log = world.log_with("somebody set up a factor at a login");
-    assert!(!log.contains(&phone.key), "the key is in no log");
+    for secret in [phone.key.as_str(), &phone.key[..8], code] {
+        assert!(!log.contains(secret), "no secret is in a log, not even at the level of traces");
+    }
 }
 
 #[test]
@@ -364,4 +367,58 @@ fn a_key_is_a_first_factor_too() {
     ssh.answer(SAVED, "");
     assert!(outcome(ssh, "alice").0);
     assert_eq!(stored("alice"), (1, 10));
+}
+
+#[test]
+fn what_changes_while_a_key_is_shown_is_seen_before_it_counts() {
+    let world = World::new();
+    let (daemon, _sshd) = required(&world, "");
+    // The rule is another one by then.
+    let (mut ssh, phone) = at_the_key("alice", &[]);
+    configure(&AT_LOGIN.replace("at-login", "admin"));
+    let reloads = || root(&["audit", "--event", "reload"]).stdout.len();
+    let before = reloads();
+    daemon.signal(nix::sys::signal::Signal::SIGHUP);
+    twinlock_tests::wait::until("the reload", 10, || (reloads() > before).then_some(()));
+    ssh.type_line(&phone.code(0));
+    ssh.answer("Press Enter: ", "");
+    assert!(!outcome(ssh, "alice").0);
+    assert_eq!(stored("alice"), (0, 0));
+}
+
+#[test]
+fn a_name_that_was_made_anew_enrolls_over_nobody() {
+    let world = World::new();
+    let _running = required(&world, "");
+    let old = world.enroll("alice");
+    world::sh("usermod -u 4711 alice");
+    let mut ssh = client("alice", &[]);
+    ssh.answer("Password: ", PASSWORD);
+    ssh.answer("No second factor is set up; ask your administrator. Press Enter: ", "");
+    assert!(!outcome(ssh, "alice").0);
+    for verb in [
+        &["user", "require", "alice"][..],
+        &["user", "open-enrollment", "alice"],
+        &["user", "enroll", "alice", "totp"],
+    ] {
+        let out = root(verb);
+        assert!(
+            !out.status.success()
+                && String::from_utf8_lossy(&out.stderr).contains("twinlock user reset alice"),
+            "{out:?}"
+        );
+    }
+    // The uid is what it was: nothing is lost.
+    world::sh("usermod -u 1000 alice");
+    let mut ssh = client("alice", &[]);
+    ssh.answer("Password: ", PASSWORD);
+    ssh.answer("Verification code: ", &old.code(0));
+    assert!(outcome(ssh, "alice").0);
+    // It stays another: an administrator makes room.
+    world::sh("usermod -u 4711 alice");
+    assert!(root(&["user", "reset", "alice"]).status.success());
+    let (mut ssh, phone) = at_the_key("alice", &[]);
+    ssh.type_line(&phone.code(0));
+    ssh.answer(SAVED, "");
+    assert!(outcome(ssh, "alice").0);
 }

@@ -131,3 +131,37 @@ fn a_login_tells_what_was_wrong_since_the_last_one() {
     let run = try_from("ours", "192.0.2.1", &phone.code_at(time + 180));
     assert!(run.code == pam::SUCCESS && !run.said.contains("wrong code"), "told once: {run:?}");
 }
+
+/// root, whom the allowance of requests a minute does not bind, at the socket where everybody else has one.
+#[test]
+fn a_program_in_the_owners_session_guesses_no_better_and_locks_out_only_itself() {
+    let world = World::new();
+    let mut time = now() / 30 * 30 + 15;
+    let daemon = Daemon::with_clock(time);
+    world::stack("ours", OURS);
+    world::stack("locker", "auth required pam_twinlock.so socket=/run/twinlock/user.sock\n");
+    let phone = world.enroll("root");
+    let log_in =
+        |service: &str, code: &str| pamhost::run(&["-s", service, "-u", "root", code, code, code]).code;
+    assert_eq!(log_in("locker", &phone.code_at(time)), pam::SUCCESS);
+    // As often as may be: an hour at a time, which is the longest wait.
+    for _ in 0..110 {
+        assert_ne!(log_in("locker", "000000"), pam::SUCCESS);
+        time += 3600;
+        daemon.set_clock(time);
+    }
+    let wrong = world.logins("root").iter().filter(|login| *login == "denied wrong").count();
+    assert_eq!(wrong, 100);
+    time += 364 * DAY;
+    daemon.set_clock(time);
+    assert_ne!(
+        log_in("locker", &phone.code_at(time)),
+        pam::SUCCESS,
+        "right, and nobody there may try any more"
+    );
+    // The owner's own door, with the password known, is another matter.
+    assert_eq!(log_in("ours", &phone.code_at(time)), pam::SUCCESS);
+    assert!(root(&["user", "unlock", "root"]).status.success());
+    daemon.set_clock(time + 60);
+    assert_eq!(log_in("locker", &phone.code_at(time + 60)), pam::SUCCESS);
+}

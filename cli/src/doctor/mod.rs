@@ -6,10 +6,7 @@ mod running;
 mod sshd;
 mod stack;
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
 use finding::{Finding, Severity, once};
 use sshd::{Disk, Effective, Pam};
@@ -36,7 +33,7 @@ pub async fn run(runtime_dir: &Path, json: bool) -> Result<(), Failure> {
     let daemon = running::look(runtime_dir, &reports).await;
     findings.extend(daemon.findings);
     findings.extend(sshd(&files, &daemon.account_services, daemon.asks_root_at_sshd));
-    findings.extend(host::look(runtime_dir));
+    findings.extend(host::look(runtime_dir, &files.ours()));
     let findings = once(findings);
     print(&reports, &findings, json)?;
     if findings.iter().any(|finding| finding.severity == Severity::Error) {
@@ -50,10 +47,11 @@ fn sshd(files: &Folders, account_services: &[String], asks_root: bool) -> Vec<Fi
     if !Path::new(SSHD).exists() {
         return Vec::new();
     }
-    let (probes, mut findings) = sshd::probes(SSHD_CONFIG, &Disk::below(PathBuf::from(ROOT)), &host::People);
+    let (probes, mut findings) =
+        sshd::probes(SSHD_CONFIG, &Disk::below(PathBuf::from(ROOT)), &host::People::read());
     let mut answers = Vec::new();
     for probe in probes {
-        match Command::new(SSHD).args(["-T", "-C", &probe.spec]).output() {
+        match host::program(SSHD).args(["-T", "-C", &probe.spec]).output() {
             Ok(out) if out.status.success() => {
                 answers.push((probe, Effective::parse(&String::from_utf8_lossy(&out.stdout))));
             }
@@ -67,6 +65,7 @@ fn sshd(files: &Folders, account_services: &[String], asks_root: bool) -> Vec<Fi
             probe.root = false;
         }
     }
+    findings.extend(host::other_servers());
     let mut services: Vec<String> = answers.iter().map(|(_, each)| each.pam_service().to_owned()).collect();
     services.sort_unstable();
     services.dedup();

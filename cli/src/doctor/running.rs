@@ -1,11 +1,11 @@
 //! The daemon, its configuration, and what its policy says of root.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use serde::Deserialize;
 use twinlock_proto::v1::{DaemonState, ExplainRequest, ShowDaemonRequest, explanation::Outcome};
 
-use super::{finding::Finding, stack::Report};
+use super::{finding::Finding, host, stack::Report};
 use crate::{
     admin::{client, request},
     failure::{Failure, answered},
@@ -51,8 +51,18 @@ pub async fn look(runtime_dir: &Path, reports: &[Report]) -> Seen {
 async fn ask(runtime_dir: &Path, reports: &[Report]) -> Result<Seen, Failure> {
     let mut client = client(runtime_dir).await?;
     let state = answered(client.show_daemon(request(ShowDaemonRequest {}))).await?.into_inner();
-    let DaemonState { clock_believed, clock, account_services, .. } = state;
-    let mut findings = Vec::new();
+    let DaemonState { clock_believed, clock, account_services, policy_services, .. } = state;
+    let mut findings: Vec<Finding> = policy_services
+        .iter()
+        .filter(|service| reports.iter().any(|report| report.service == **service && !report.auth_line))
+        .map(|service| {
+            Finding::warning(
+                "policy",
+                format!("a role is about service {service}, and its stack has no line of pam_twinlock.so: nobody is asked there"),
+                format!("add its lines to /etc/pam.d/{service}, as pam_twinlock(8) shows, or take the service out of the role"),
+            )
+        })
+        .collect();
     if !clock_believed {
         findings.push(Finding::error(
             "twinlockd",
@@ -82,7 +92,7 @@ fn check() -> Vec<Finding> {
     let broken = |what: String| {
         vec![Finding::error("twinlockd", what, "install the package again; it belongs into /usr/sbin")]
     };
-    let out = match Command::new("twinlockd").args(["--check", "--json"]).output() {
+    let out = match host::program("twinlockd").args(["--check", "--json"]).output() {
         Ok(out) => out,
         Err(error) => return broken(format!("the program cannot be run: {error}")),
     };

@@ -105,6 +105,9 @@ pub fn resolve(named: &Named) -> nix::Result<Ids> {
 /// Everybody who can log in: whom getent(1) lists, users of these names, members of these groups.
 fn everybody(named: &Named) -> io::Result<BTreeSet<String>> {
     let listed = Command::new("getent").arg("passwd").output()?;
+    if !listed.status.success() {
+        return Err(io::Error::other(format!("getent passwd: {}", listed.status)));
+    }
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
     let can_log_in =
         |line: &&str| !["nologin", "false", "sync"].iter().any(|shell| line.ends_with(&format!("/{shell}")));

@@ -19,6 +19,8 @@ use crate::{
 
 /// How long a look-up may take: the PAM module waits 5 s for an answer of the daemon.
 const LOOK_UP: Duration = Duration::from_secs(3);
+/// How long a list of everybody may take.
+const LIST: Duration = Duration::from_secs(60);
 /// How long the confirmation of a password may take (a directory, a delay after a wrong one).
 const CONFIRM: Duration = Duration::from_secs(30);
 /// Confirmations at the same time.
@@ -128,6 +130,8 @@ pub struct System {
     login: Arc<lane::Lane>,
     admin: Arc<lane::Lane>,
     other: Arc<lane::Lane>,
+    /// For lists of everybody, which take long.
+    everybody: Arc<lane::Lane>,
     confirmations: tokio::sync::Semaphore,
 }
 
@@ -136,7 +140,13 @@ impl System {
     #[must_use]
     pub fn new() -> Self {
         let confirmations = tokio::sync::Semaphore::new(CONFIRMATIONS);
-        Self { login: Arc::default(), admin: Arc::default(), other: Arc::default(), confirmations }
+        Self {
+            login: Arc::default(),
+            admin: Arc::default(),
+            other: Arc::default(),
+            everybody: Arc::default(),
+            confirmations,
+        }
     }
 
     async fn ask(&self, lane: Lane, question: Question) -> Result<Reply, DirectoryError> {
@@ -198,9 +208,13 @@ impl Directory for System {
     }
 
     async fn everybody(&self, named: &Named) -> Result<BTreeSet<String>, DirectoryError> {
-        match self.ask(Lane::Admin, Question::Everybody(named.clone())).await? {
+        let lane = Arc::clone(&self.everybody);
+        let question = Question::Everybody(named.clone());
+        let asking = tokio::spawn(async move { lane.ask(&question, LIST).await });
+        match asking.await.map_err(|error| DirectoryError(error.to_string()))?? {
+            Reply::Failed(why) => Err(DirectoryError(why)),
             Reply::Everybody(names) => Ok(names),
-            Reply::Found(_) | Reply::Ids(_) | Reply::Absent | Reply::Failed(_) => Err(confused()),
+            Reply::Found(_) | Reply::Ids(_) | Reply::Absent => Err(confused()),
         }
     }
 

@@ -107,8 +107,7 @@ impl Role {
         if self.methods.is_empty() && self.second_factor != Requirement::Off {
             error("methods", "are none", "name what members may use, or leave the key out");
         }
-        let longest = Duration::from_secs(30 * 24 * 3600);
-        if self.enroll_within.is_zero() || self.enroll_within > longest {
+        if self.enroll_within.is_zero() || self.enroll_within > policy::LONGEST {
             error(
                 "enroll-within",
                 "is nothing or over 30 days",

@@ -1,6 +1,8 @@
 //! A login, step by step. One type a state; each step consumes the state and yields the next, so none can be
 //! used twice or skipped. The table of states is in docs/conversation.md.
 
+use zeroize::Zeroizing;
+
 use super::{
     enrolling::{self, Confirmed, Preparing, Showing},
     policy::{Decision, Release, Verdict},
@@ -69,18 +71,24 @@ pub enum Turn {
     Finish(Ending),
 }
 
-/// What is shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is shown: it may be a key, or recovery codes.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Words {
     /// A message that may be late or lost.
-    pub before: Option<String>,
+    pub before: Option<Zeroizing<String>>,
     /// The prompt, complete by itself.
-    pub prompt: String,
+    pub prompt: Zeroizing<String>,
+}
+
+impl std::fmt::Debug for Words {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Words(redacted)")
+    }
 }
 
 impl From<String> for Words {
     fn from(prompt: String) -> Self {
-        Self { before: None, prompt }
+        Self { before: None, prompt: prompt.into() }
     }
 }
 
@@ -94,7 +102,7 @@ impl Words {
     /// The same, with something said first.
     #[must_use]
     pub fn after(self, said: &str) -> Self {
-        Self { prompt: format!("{said}{}", self.prompt), ..self }
+        Self { prompt: format!("{said}{}", self.prompt.as_str()).into(), ..self }
     }
 }
 

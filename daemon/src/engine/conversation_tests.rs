@@ -61,7 +61,7 @@ fn start(first_factor: FirstFactor) -> Turn {
 
 fn asked(turn: Turn) -> (Asking, String) {
     match turn {
-        Turn::Ask(asking, words) => (asking, words.prompt),
+        Turn::Ask(asking, words) => (asking, words.prompt.to_string()),
         other => panic!("not a prompt: {other:?}"),
     }
 }

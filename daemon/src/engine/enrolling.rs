@@ -34,7 +34,7 @@ pub struct Offer {
     /// Its `otpauth://` link.
     pub link: Secret<String>,
     /// Its QR code, lines of text; empty: none is wanted.
-    pub picture: Vec<String>,
+    pub picture: Secret<Vec<String>>,
     /// Which steps of it are accepted.
     pub window: Window,
 }
@@ -65,7 +65,7 @@ impl Preparing {
     #[must_use]
     pub fn show(self, offer: Offer) -> Turn {
         let Self { course, offered } = self;
-        let words = prompt::new_key(offer.key.expose(), offer.link.expose(), &offer.picture);
+        let words = prompt::new_key(offer.key.expose(), offer.link.expose(), offer.picture.expose());
         // What was typed at the prompt of a connection that broke was a code of another key.
         let stale = (course.resumed() && offered.is_none()).then(|| words.clone());
         let Offer { pending, window, .. } = offer;

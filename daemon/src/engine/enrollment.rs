@@ -92,6 +92,8 @@ pub enum Added {
     TooMany,
     /// The user has a factor with that label.
     LabelTaken,
+    /// There are factors of somebody who had this name with another uid.
+    OtherUid,
 }
 
 /// A key typed by a person, in Base32.

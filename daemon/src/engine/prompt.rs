@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::{conversation::Words, proof::Missed};
 
 /// Longest prompt, in bytes (PAM_MAX_MSG_SIZE).
@@ -55,13 +57,14 @@ pub const MEANWHILE: &str = "A second factor was set up meanwhile; log in again 
 pub fn new_key(key: &str, link: &str, picture: &[String]) -> Words {
     let characters: Vec<char> = key.chars().collect();
     let groups: Vec<String> = characters.chunks(4).map(|group| group.iter().collect()).collect();
-    let key = format!("Key: {}\n", groups.join(" "));
+    let key = Zeroizing::new(format!("Key: {}\n", groups.join(" ")));
     // The picture begins on a line of its own: clients put a name before the first.
-    let mut before: String = picture.iter().flat_map(|row| ["\n", row.as_str()]).collect();
-    let mut prompt = format!("{link}\n{key}{NEW_CODE}");
+    let mut before: Zeroizing<String> =
+        Zeroizing::new(picture.iter().flat_map(|row| ["\n", row.as_str()]).collect());
+    let mut prompt = Zeroizing::new(format!("{link}\n{}{NEW_CODE}", key.as_str()));
     if RENEWED.len() + prompt.len() >= LONGEST {
-        before = format!("{before}\n{link}");
-        prompt = format!("{key}{NEW_CODE}");
+        before = Zeroizing::new(format!("{}\n{link}", before.as_str()));
+        prompt = Zeroizing::new(format!("{}{NEW_CODE}", key.as_str()));
     }
     Words { before: (!before.is_empty()).then_some(before), prompt }
 }
@@ -149,7 +152,7 @@ mod tests {
             WRONG_NEW_CODE.into(),
             MEANWHILE.into(),
             recovery_codes(["00-AAAAA-BBBBB-CCCCC"; 20].into_iter()),
-            new_key(&"A".repeat(103), &"x".repeat(1000), &[]).prompt,
+            new_key(&"A".repeat(103), &"x".repeat(1000), &[]).prompt.to_string(),
             RENEWED.to_owned() + &new_key(&"A".repeat(32), &"x".repeat(300), &[]).prompt,
         ] {
             assert!(text.is_ascii() && text.len() < 512, "{text}");
@@ -161,11 +164,11 @@ mod tests {
     fn a_key_stands_below_its_picture_and_is_never_in_the_part_that_may_be_lost() {
         let picture = ["##  ##".to_owned(), "  ##  ".to_owned()];
         let words = new_key("ABCDEFGHIJ", "otpauth://x", &picture);
-        assert_eq!(words.before.unwrap(), "\n##  ##\n  ##  ");
-        assert_eq!(words.prompt, format!("otpauth://x\nKey: ABCD EFGH IJ\n{NEW_CODE}"));
+        assert_eq!(words.before.unwrap().as_str(), "\n##  ##\n  ##  ");
+        assert_eq!(*words.prompt, format!("otpauth://x\nKey: ABCD EFGH IJ\n{NEW_CODE}"));
         let long = new_key("ABCDEFGHIJ", &"y".repeat(500), &picture);
-        assert!(long.before.unwrap().ends_with("y"));
-        assert_eq!(long.prompt, format!("Key: ABCD EFGH IJ\n{NEW_CODE}"));
+        assert!(long.before.unwrap().ends_with('y'));
+        assert_eq!(*long.prompt, format!("Key: ABCD EFGH IJ\n{NEW_CODE}"));
         assert_eq!(new_key("AB", "l", &[]).before, None);
     }
 

@@ -172,7 +172,7 @@ pub async fn enroll<L: Ledger + ?Sized>(
     let first = NewFactor { proof: Proof::FirstFactor(confirmed), ..factor };
     Ok(match ledger.add_factor(first, record).await? {
         Added::Stored => Enrolled::Passed(FactorPassed(())),
-        Added::NotFirst | Added::TooMany | Added::LabelTaken => Enrolled::Refused,
+        Added::NotFirst | Added::TooMany | Added::LabelTaken | Added::OtherUid => Enrolled::Refused,
     })
 }
 

@@ -20,6 +20,9 @@ pub enum Account {
     Source(Source),
     /// A user, by all whose first factor is not known; no obstacle where that user succeeded lately.
     Unproven(AccountId),
+    /// Codes that processes of a uid give for their own account, on `user.sock`: who guesses there is in the account's own
+    /// session already.
+    Own(u32),
     /// Password confirmations of a uid.
     Password(u32),
 }

@@ -27,6 +27,14 @@ fn gone(portfolio: &Portfolio) -> Account {
     Account { name, uid, groups: Some(Vec::new()), ids: Some(policy::Ids::default()) }
 }
 
+/// The record of a name belongs to a uid that the name has no more.
+pub(super) fn other_uid(name: &str) -> Undecided {
+    Undecided::Conflict(format!(
+        "the factors of {name} were enrolled with another uid, and may be another person's: twinlock user reset {name} \
+         removes them"
+    ))
+}
+
 impl Ports {
     pub(super) async fn named(&self, _: &Administrator, user: &str) -> Result<Named, Undecided> {
         let name = UserName::parse(user).map_err(|_| Undecided::Malformed("that is not a user name"))?;

@@ -16,7 +16,7 @@ use twinlock_proto::v1::{
 
 use super::{
     Ports,
-    accounts::Named,
+    accounts::{Named, other_uid},
     convert,
     policy::Place,
     status::{Undecided, undecided},
@@ -155,6 +155,7 @@ impl admin_server::Admin for Service {
         let answer = async {
             let before = self.ports.trust_in_clock().sentence();
             self.ports.accept_clock().await?;
+            self.ports.note_openings().await?;
             let reason = format!("accepted; it was {before}");
             let record = self.ports.record(&administrator, audit::Event::Clock, "", "", &reason);
             self.ports.store.append(record).await?;
@@ -256,6 +257,7 @@ impl Ports {
                 "{} has {MOST_FACTORS} factors already; reset the user or remove one",
                 account.name
             ))),
+            Added::OtherUid => Err(other_uid(&account.name)),
             Added::LabelTaken | Added::NotFirst => {
                 Err(Undecided::Conflict("the user's factors changed meanwhile; try again".to_owned()))
             }
@@ -310,15 +312,16 @@ impl Ports {
     async fn state(&self, _: &Administrator) -> Result<DaemonState, Undecided> {
         let portfolios = self.store.portfolios().await?;
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let trust = self.trust_in_clock();
+        let (trust, force) = (self.trust_in_clock(), self.in_force());
         Ok(DaemonState {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            configuration: self.in_force().origin.clone(),
+            configuration: force.origin.clone(),
             accounts: count(portfolios.len()),
             enrolled: count(portfolios.iter().filter(|portfolio| portfolio.enrolled()).count()),
             clock_believed: trust == Trust::Believed,
             clock: trust.sentence(),
-            account_services: self.in_force().config.account.services.clone(),
+            account_services: force.config.account.services.clone(),
+            policy_services: force.rules.services().into_iter().map(str::to_owned).collect(),
         })
     }
 

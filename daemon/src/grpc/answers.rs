@@ -135,7 +135,7 @@ impl Ports {
     ) -> Result<Settled, Undecided> {
         let now = self.clock.now();
         let source = Source::local("user.sock", "", portfolio.uid);
-        let budgets = self.unproven_budgets(source.clone(), Some(portfolio.account));
+        let budgets = self.own_budgets(portfolio.uid);
         let candidates = match typed {
             Typed::Code(_) if self.trust_in_clock() != Trust::Believed => return Err(clock_is_off()),
             Typed::Code(code) => {
@@ -151,6 +151,12 @@ impl Ports {
         let account = Some(portfolio.account);
         let attempt = Attempt { account, candidates, budgets, source, began: now, now, event, subject };
         Ok(proof::settle(self.store.as_ref(), attempt).await?)
+    }
+
+    /// What failures of a uid for its own account are charged to on `user.sock`: delays and a stop, as with the first factor
+    /// known. Whoever guesses there can lock only themselves out of it.
+    pub(super) fn own_budgets(&self, uid: u32) -> Vec<Budget> {
+        vec![Budget { account: Account::Own(uid), rule: self.in_force().config.limits.user() }]
     }
 
     /// What failures are charged to while the first factor is not known: the source, and all sources of the user

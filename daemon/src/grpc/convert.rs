@@ -55,11 +55,10 @@ impl Ports {
             flags.and_then(|flags| flags.exempt.as_ref()).filter(|(until, _)| self.clock.now() < *until);
         let standing = match portfolio {
             Some(portfolio) => {
-                let budget = Budget {
-                    account: Charged::User(portfolio.account),
-                    rule: self.in_force().config.limits.user(),
-                };
-                self.store.standing(vec![budget], self.clock.now()).await?
+                let rule = self.in_force().config.limits.user();
+                let of = [Charged::User(portfolio.account), Charged::Own(portfolio.uid)];
+                let budgets = of.map(|account| Budget { account, rule }).to_vec();
+                self.store.standing(budgets, self.clock.now()).await?
             }
             None => Standing::Open,
         };

@@ -315,6 +315,10 @@ async fn store(ports: &Ports, owner: &Owner, own: &Own, new: NewFactor) -> Resul
             last_used: Some(now.secs()),
         })),
         Added::NotFirst => refused(Reason::NotAllowed, "your factors changed meanwhile; start again"),
+        Added::OtherUid => refused(
+            Reason::NotAllowed,
+            "somebody who had your name with another uid has factors here; ask your administrator to reset them",
+        ),
         Added::TooMany => refused(Reason::NotAllowed, format!("you have {MOST_FACTORS} factors already")),
         Added::LabelTaken => refused(Reason::NotAllowed, "that label was taken meanwhile; start again"),
     }

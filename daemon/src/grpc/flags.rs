@@ -1,23 +1,23 @@
 //! What an administrator says of one user: required, exempt, let enroll. And of a role: let enroll again.
 
-use std::time::Duration;
-
 use twinlock_proto::v1::{
     self, AccountRequest, ExemptRequest, OpenAccountRequest, OpenRoleRequest, RequireRequest, RoleOpening,
 };
 
-use super::{Ports, accounts::Named, status::Undecided};
+use super::{
+    Ports,
+    accounts::{Named, other_uid},
+    status::Undecided,
+};
 use crate::{
     access::Administrator,
     accounts::Account,
     audit,
     clock::Timestamp,
-    engine::policy::{self, Enrollment, Flags},
+    engine::policy::{self, Enrollment, Flag},
     names::{UserName, printable},
 };
 
-/// Longest time in which an administrator lets a user enroll at a login.
-const LONGEST_OPENING: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Longest reason, in characters.
 const REASON: usize = 200;
 
@@ -28,7 +28,7 @@ impl Ports {
         request: &RequireRequest,
     ) -> Result<v1::Account, Undecided> {
         let Named { account, portfolio } = self.named(by, &request.user).await?;
-        let mut flags = portfolio.map(|portfolio| portfolio.flags).unwrap_or_default();
+        let flags = portfolio.map(|portfolio| portfolio.flags).unwrap_or_default();
         if let Some((until, reason)) = flags.exempt.as_ref().filter(|(until, _)| self.clock.now() < *until)
             && !request.off
         {
@@ -37,10 +37,9 @@ impl Ports {
                 "{name} is exempt until {until} ({reason}): end that first, with twinlock user exempt {name} --off"
             )));
         }
-        flags.required = !request.off;
         let told = if request.off { "off" } else { "" };
         let record = self.record(by, audit::Event::Require, &account.name, "", told);
-        self.set_flags(by, &account, flags, record).await
+        self.set_flag(by, &account, Flag::Required(!request.off), record).await
     }
 
     pub(super) async fn exempt(
@@ -48,22 +47,20 @@ impl Ports {
         by: &Administrator,
         request: &ExemptRequest,
     ) -> Result<v1::Account, Undecided> {
-        let Named { account, portfolio } = self.named(by, &request.user).await?;
-        let mut flags = portfolio.map(|portfolio| portfolio.flags).unwrap_or_default();
+        let Named { account, .. } = self.named(by, &request.user).await?;
         let (until, reason) = (Timestamp::from_secs(request.until), printable(request.reason.trim(), REASON));
-        let told = if request.off {
-            flags.exempt = None;
-            "off".to_owned()
+        let (flag, told) = if request.off {
+            (None, "off".to_owned())
         } else if reason.is_empty() {
             return Err(Undecided::Conflict("an exemption needs a --reason: an auditor will ask".to_owned()));
         } else if until <= self.clock.now() {
             return Err(Undecided::Conflict("that time is over already".to_owned()));
         } else {
-            flags.exempt = Some((until, reason.clone()));
-            format!("until {}: {reason}", until.rfc_3339())
+            let told = format!("until {}: {reason}", until.rfc_3339());
+            (Some((until, reason)), told)
         };
         let record = self.record(by, audit::Event::Exempt, &account.name, "", &told);
-        self.set_flags(by, &account, flags, record).await
+        self.set_flag(by, &account, Flag::Exempt(flag), record).await
     }
 
     pub(super) async fn open_account(
@@ -73,24 +70,21 @@ impl Ports {
     ) -> Result<v1::Account, Undecided> {
         let Named { account, portfolio } = self.named(by, &request.user).await?;
         let has_factors = portfolio.as_ref().is_some_and(|portfolio| !portfolio.factors.is_empty());
-        let mut flags = portfolio.map(|portfolio| portfolio.flags).unwrap_or_default();
         let (until, now) = (Timestamp::from_secs(request.until), self.clock.now());
-        let told = if request.off {
-            flags.enroll_until = None;
-            "off".to_owned()
+        let (flag, told) = if request.off {
+            (None, "off".to_owned())
         } else if has_factors {
             let name = &account.name;
             return Err(Undecided::Conflict(format!(
                 "{name} has a factor; who lost theirs is reset first: twinlock user reset {name}"
             )));
-        } else if until <= now || until > now.after(LONGEST_OPENING) {
+        } else if until <= now || until > now.after(policy::LONGEST) {
             return Err(Undecided::Conflict("enrollment is opened for up to 30 days: --for 7d".to_owned()));
         } else {
-            flags.enroll_until = Some(until);
-            format!("until {}", until.rfc_3339())
+            (Some(until), format!("until {}", until.rfc_3339()))
         };
         let record = self.record(by, audit::Event::OpenEnrollment, &account.name, "", &told);
-        self.set_flags(by, &account, flags, record).await
+        self.set_flag(by, &account, Flag::EnrollUntil(flag), record).await
     }
 
     pub(super) async fn open_role(
@@ -128,15 +122,17 @@ impl Ports {
         Ok(RoleOpening { role: request.role.clone(), until: until.secs() })
     }
 
-    async fn set_flags(
+    async fn set_flag(
         &self,
         by: &Administrator,
         account: &Account,
-        flags: Flags,
+        flag: Flag,
         record: audit::Record,
     ) -> Result<v1::Account, Undecided> {
         let name = UserName::parse(&account.name).map_err(|_| Undecided::Malformed("a user name"))?;
-        self.store.set_flags(&name, account.uid, flags, self.clock.now(), record).await?;
+        if !self.store.set_flag(&name, account.uid, flag, self.clock.now(), record).await? {
+            return Err(other_uid(&account.name));
+        }
         self.show(by, &AccountRequest { user: account.name.clone() }).await
     }
 }

@@ -16,6 +16,7 @@ use twinlock_proto::{
 
 use super::{
     Ports,
+    enrolling::Setup,
     origin::{asked_of, client, evidence, from_sshd, subject},
     policy::{InForce, Place},
     status::{Undecided, undecided},
@@ -81,7 +82,7 @@ impl Login for Service {
     }
 }
 
-async fn converse(ports: &Ports, applicant: Applicant, mut replies: Streaming<Reply>, steps: &Steps) {
+async fn converse(ports: &Arc<Ports>, applicant: Applicant, mut replies: Streaming<Reply>, steps: &Steps) {
     let opening = timeout_at(Instant::now() + OPENING, replies.message()).await;
     let Ok(Ok(Some(Reply { kind: Some(reply::Kind::Open(open)) }))) = opening else {
         let _ = steps.send(Err(Status::invalid_argument("no opening message"))).await;
@@ -102,7 +103,7 @@ async fn converse(ports: &Ports, applicant: Applicant, mut replies: Streaming<Re
 
 /// Until there is an outcome, or nobody left to tell.
 async fn run(
-    ports: &Ports,
+    ports: &Arc<Ports>,
     applicant: &Applicant,
     open: &Open,
     replies: &mut Streaming<Reply>,
@@ -126,6 +127,7 @@ async fn run(
         return Ok(Some(account_phase(ports, &decision, subject)));
     }
     let (recovery, rehearsed) = (decision.recovery, decision.rehearsed.unwrap_or_default());
+    let mut setup = None;
     let mut turn = conversation::begin(login, decision, standing, ports.clock.now());
     loop {
         turn = match turn {
@@ -142,9 +144,14 @@ async fn run(
                     return Ok((outcome == audit::Outcome::Denied).then_some(v1::Outcome::Expired));
                 }
             },
-            Turn::Prepare(preparing) => preparing.show(ports.offer(&force, account.as_ref().ok_or(NOBODY)?)?),
+            Turn::Prepare(preparing) => {
+                let begun = Setup::begin(ports, account.clone().ok_or(NOBODY)?, recovery);
+                preparing.show(setup.insert(begun).offer(ports, &force)?)
+            }
+            Turn::Enroll(_) if steps.is_closed() => return Ok(None), // the module has given up
             Turn::Enroll(confirmed) => {
-                ports.take_in(confirmed, account.as_ref().ok_or(NOBODY)?, recovery).await?
+                let begun = setup.take().ok_or(NOBODY)?;
+                begun.take_in(ports, confirmed, place(applicant, open)).await?
             }
             Turn::Check(checking) => {
                 let now = ports.clock.now();
@@ -256,7 +263,7 @@ async fn begin(ports: &Ports, applicant: &Applicant, open: &Open) -> Result<Begi
             (own.filter(|account| account.name == open.user), None)
         }
     };
-    let stored = match (&account, stored) {
+    let Record { own: stored, foreign } = match (&account, stored) {
         (Some(account), Some(stored)) if account.name == name.as_str() => {
             belonging(ports, account, stored, open)
         }
@@ -265,24 +272,20 @@ async fn begin(ports: &Ports, applicant: &Applicant, open: &Open) -> Result<Begi
                 .map_err(|_| Undecided::Malformed("that is not a user name"))?;
             belonging(ports, account, ports.store.portfolio(&canonical).await?, open)
         }
-        (None, _) => None,
+        (None, _) => Record::default(),
     };
     let (first_factor, source) = evidence(applicant, open);
     let decision = match &account {
         None => policy::stranger(),
         Some(account) => {
-            let place = match applicant {
-                Applicant::Host(_) => {
-                    Place { service: Some(&open.service), address: client(applicant, open) }
-                }
-                Applicant::Own(_) => Place::default(), // claims
-            };
-            ports.decide(&force, account, stored.as_ref(), place)
+            let decision = ports.decide(&force, account, stored.as_ref(), place(applicant, open));
+            if foreign { decision.without_enrollment() } else { decision }
         }
     };
     let id = stored.as_ref().map(|portfolio| portfolio.account);
-    let budgets = match (id, first_factor) {
-        (Some(id), FirstFactor::Known) => {
+    let budgets = match (applicant, id, first_factor) {
+        (Applicant::Own(owner), ..) => ports.own_budgets(owner.uid()),
+        (Applicant::Host(_), Some(id), FirstFactor::Known) => {
             vec![Budget { account: Charged::User(id), rule: force.config.limits.user() }]
         }
         _ => ports.unproven_budgets(source.clone(), id),
@@ -303,11 +306,28 @@ async fn begin(ports: &Ports, applicant: &Applicant, open: &Open) -> Result<Begi
     Ok(Beginning { login, decision, standing, account, portfolio: stored, force })
 }
 
-/// What the store has of this account; a record of another uid is somebody else's.
-fn belonging(ports: &Ports, account: &Account, found: Option<Portfolio>, open: &Open) -> Option<Portfolio> {
-    let found = found?;
+/// What of its circumstances is believed.
+fn place<'a>(applicant: &Applicant, open: &'a Open) -> Place<'a> {
+    match applicant {
+        Applicant::Host(_) => Place { service: Some(&open.service), address: client(applicant, open) },
+        Applicant::Own(_) => Place::default(), // claims
+    }
+}
+
+/// What the store has of a name.
+#[derive(Default)]
+struct Record {
+    /// This account's.
+    own: Option<Portfolio>,
+    /// There are factors of somebody who had the name with another uid.
+    foreign: bool,
+}
+
+/// A record of another uid is somebody else's.
+fn belonging(ports: &Ports, account: &Account, found: Option<Portfolio>, open: &Open) -> Record {
+    let Some(found) = found else { return Record::default() };
     if found.uid == account.uid {
-        return Some(found);
+        return Record { own: Some(found), foreign: false };
     }
     tracing::warn!(user = %account.name, was = found.uid, is = account.uid, "the uid of an enrolled user changed");
     let subject = audit::Subject {
@@ -317,7 +337,7 @@ fn belonging(ports: &Ports, account: &Account, found: Option<Portfolio>, open: &
     };
     let reason = format!("uid {} was {}", account.uid, found.uid);
     append(ports, audit::Event::UidChanged, subject, audit::Outcome::Denied, &reason);
-    None
+    Record { own: None, foreign: !found.factors.is_empty() }
 }
 
 /// What came back from a prompt.
@@ -336,7 +356,7 @@ async fn ask(
     if let Some(text) = &words.before {
         say(steps, text).await;
     }
-    let prompt = Step { kind: Some(step::Kind::Prompt(Prompt { text: words.prompt })) };
+    let prompt = Step { kind: Some(step::Kind::Prompt(Prompt { text: words.prompt.as_str().to_owned() })) };
     if steps.send(Ok(prompt)).await.is_err() {
         return Ok(Heard::Nothing(audit::Outcome::Abandoned, ""));
     }

@@ -73,6 +73,8 @@ impl Ports {
         // A time that is not believed opens nothing.
         if !new.is_empty() && self.trust_in_clock() == Trust::Believed {
             self.store.first_seen(new, self.clock.now()).await?;
+        } else if !new.is_empty() {
+            tracing::warn!(rules = new.join(", "), "nobody enrolls by these until the clock is believed");
         }
         let openings = Arc::new(self.store.openings().await?);
         *self.openings.write().unwrap_or_else(PoisonError::into_inner) = openings;

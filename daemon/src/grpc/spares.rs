@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use twinlock_proto::v1::{Bypass, BypassRequest, RecoveryCodes};
 
-use super::{Ports, answers::BYPASS_SELECTOR, status::Undecided};
+use super::{Ports, accounts::other_uid, answers::BYPASS_SELECTOR, status::Undecided};
 use crate::{
     access::Administrator,
     audit,
@@ -79,7 +79,9 @@ impl Ports {
         let selector = format!("{BYPASS_SELECTOR}{}", choice[0] % 10);
         let (code, row) = self.new_spare(selector, request.uses, Some(expires)).await?;
         let record = self.record(by, audit::Event::Bypass, user, "bypass", &reason);
-        self.store.add_bypass(&name, uid, row, self.clock.now(), record).await?;
+        if !self.store.add_bypass(&name, uid, row, self.clock.now(), record).await? {
+            return Err(other_uid(user));
+        }
         Ok(Bypass { code: code.expose().clone(), expires: expires.secs() })
     }
 

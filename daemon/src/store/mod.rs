@@ -12,7 +12,7 @@ use crate::{
     clock::Timestamp,
     engine::{
         clock_guard::Mark,
-        policy::Flags,
+        policy::{Flag, Flags},
         proof::Ledger,
         throttle::{Budget, Standing},
     },
@@ -173,7 +173,8 @@ pub trait Store: Ledger<Error = StoreError> {
         record: audit::Record,
     ) -> Result<(), StoreError>;
 
-    /// Gives a user a bypass code, and an account if there is none.
+    /// Gives a user a bypass code, and an account if there is none. False, and nothing is done, where there are factors of
+    /// somebody who had this name with another uid.
     async fn add_bypass(
         &self,
         user: &UserName,
@@ -181,7 +182,7 @@ pub trait Store: Ledger<Error = StoreError> {
         code: NewSpare,
         now: Timestamp,
         record: audit::Record,
-    ) -> Result<(), StoreError>;
+    ) -> Result<bool, StoreError>;
 
     /// Removes one factor; says whether it was there.
     async fn remove_factor(
@@ -206,15 +207,16 @@ pub trait Store: Ledger<Error = StoreError> {
         record: audit::Record,
     ) -> Result<(), StoreError>;
 
-    /// Remembers what an administrator said of a user, for whom an account is made if there is none.
-    async fn set_flags(
+    /// Remembers what an administrator said of a user, for whom an account is made if there is none. False, and nothing is
+    /// done, where there are factors of somebody who had this name with another uid.
+    async fn set_flag(
         &self,
         user: &UserName,
         uid: u32,
-        flags: Flags,
+        flag: Flag,
         now: Timestamp,
         record: audit::Record,
-    ) -> Result<(), StoreError>;
+    ) -> Result<bool, StoreError>;
 
     /// Since when the members of a role may enroll at their login, by the rule's name.
     async fn openings(&self) -> Result<BTreeMap<String, Timestamp>, StoreError>;

@@ -64,6 +64,15 @@ pub fn probes(path: &str, source: &dyn Source, people: &dyn People) -> (Vec<Prob
             Err(finding) => findings.push(finding),
         }
     }
+    if config.blocks.len() > PAIRED {
+        findings.push(Finding::warning(
+            path,
+            format!(
+                "there are over {PAIRED} Match blocks, so what two of them do together was not looked at"
+            ),
+            "merge blocks, or look through those that can hold at once by hand",
+        ));
+    }
     probes.extend(overlaps(&config, &sampler, &seen));
     (probes, findings)
 }
@@ -141,8 +150,8 @@ impl Sampler<'_> {
             Finding::warning(
                 &block.name,
                 "no connection was found that this Match block holds for, so it was not looked at",
-                "delete the block if it is not needed (a list of negations alone never matches), else look \
-                 through it by hand",
+                "look through it by hand (a list of negations alone never matches; a directory may not say who is in a \
+                 group)",
             )
         })
     }
@@ -171,7 +180,7 @@ impl Sampler<'_> {
         let ordinary = self.people.ordinary().unwrap_or_else(|| "nobody".to_owned());
         let mut tried = vec![ordinary, "root".to_owned()];
         for list in groups {
-            let named = self.people.groups();
+            let named = self.groups_in(list);
             for pattern in positive(list) {
                 let real = named
                     .iter()
@@ -183,7 +192,7 @@ impl Sampler<'_> {
         tried.extend(users.iter().flat_map(|list| positive(list)).flat_map(candidates));
         let in_groups = |user: &str| {
             groups.iter().all(|list| {
-                let named = self.people.groups();
+                let named = self.groups_in(list);
                 in_list(list, |pattern| {
                     named.iter().any(|name| {
                         wildcard(pattern, name) && self.people.members(name).iter().any(|each| each == user)
@@ -197,6 +206,15 @@ impl Sampler<'_> {
                 && in_groups(user)
         };
         tried.into_iter().find(fits)
+    }
+}
+
+impl Sampler<'_> {
+    /// The host's groups; those too that a directory does not list, and the list names.
+    fn groups_in(&self, list: &str) -> Vec<String> {
+        let mut named = self.people.groups();
+        named.extend(positive(list).filter(|name| !name.contains(['*', '?'])).map(str::to_owned));
+        named
     }
 }
 

@@ -33,6 +33,13 @@ impl Folders {
         Self { root: root.to_owned(), modules: all }
     }
 
+    /// Every file of our module.
+    #[must_use]
+    pub fn ours(&self) -> Vec<PathBuf> {
+        let all = self.modules.iter().map(|folder| folder.join("pam_twinlock.so"));
+        all.filter(|path| path.exists()).collect()
+    }
+
     /// The services that have a stack file, sorted; without the files that the distributions have only for others to
     /// include.
     #[must_use]

@@ -236,8 +236,8 @@ impl Stack<'_> {
         Some(Finding::error(
             &ours.place,
             format!(
-                "the line says after_first_factor, and {what}, so a stranger can have codes sent and is \
-                 told about the account{path}"
+                "the line says after_first_factor, and {what}, so a stranger can spend the user's tries for good, set \
+                 up a factor where that is open, and is told about the account{path}"
             ),
             remedy,
         ))

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 
-pub use opening::{ENROLL_WITHIN, Enrollment};
+pub use opening::{ENROLL_WITHIN, Enrollment, LONGEST};
+use rules::Membership;
+
 pub use rules::{Exemption, Ids, Method, Named, Role, Rules};
 
 /// PAM service under which passwords are confirmed for self-service: there the second factor is never asked,
@@ -50,6 +52,17 @@ pub struct Flags {
     pub exempt: Option<(Timestamp, String)>,
     /// May enroll at a login until then, whatever the roles say of enrollment.
     pub enroll_until: Option<Timestamp>,
+}
+
+/// One of them, to be changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Flag {
+    /// See [`Flags::required`].
+    Required(bool),
+    /// See [`Flags::exempt`].
+    Exempt(Option<(Timestamp, String)>),
+    /// See [`Flags::enroll_until`].
+    EnrollUntil(Option<Timestamp>),
 }
 
 /// What the policy knows of a login.
@@ -167,18 +180,28 @@ pub fn decide(rules: &Rules, facts: &Facts<'_>) -> Decision {
         decision.note("built-in: directory error", "required: groups could not be looked up");
         return decision;
     };
-    let roles: Vec<&Role> = rules.roles.iter().filter(|role| role.matches(facts, groups, ids)).collect();
+    let membership = |role: &'_ Role| role.matches(facts, groups, ids);
+    let roles: Vec<(&Role, Membership)> = rules
+        .roles
+        .iter()
+        .map(|role| (role, membership(role)))
+        .filter(|(_, membership)| *membership != Membership::No)
+        .collect();
     let strictest = |enforced_only: bool| {
         // The first of the strictest: max_by_key gives the last, so from behind.
-        let counting = roles.iter().rev().filter(|role| role.enforce || !enforced_only);
-        counting.max_by_key(|role| role.requirement).copied()
+        let counting = roles.iter().rev().filter(|(role, _)| role.enforce || !enforced_only);
+        counting.max_by_key(|(role, membership)| (role.requirement, *membership)).copied()
     };
     let mut decision = by_role(strictest(true), facts);
-    for role in &roles {
-        let effect = match (role.enforce, role.requirement) {
+    for (role, membership) in &roles {
+        let mut effect = match (role.enforce, role.requirement) {
             (true, requirement) => requirement.name().to_owned(),
             (false, requirement) => format!("would be {} (enforce = false)", requirement.name()),
         };
+        if *membership == Membership::Assumed {
+            effect
+                .push_str(": a group of it is gone since it was loaded, so everybody is taken for a member");
+        }
         decision.note(&role.name, &effect);
     }
     if roles.is_empty() {
@@ -190,18 +213,26 @@ pub fn decide(rules: &Rules, facts: &Facts<'_>) -> Decision {
         decision.note("user require", "required");
     }
     if matches!(decision.verdict, Verdict::Deny | Verdict::Enroll) {
-        decision.because.extend(opening::explain(facts, strictest(true)));
+        decision.because.extend(opening::explain(facts, strictest(true).and_then(sure)));
     }
     decision
 }
 
-fn by_role(role: Option<&Role>, facts: &Facts<'_>) -> Decision {
-    let of_role = role.map_or(Requirement::Off, |role| role.requirement);
+/// Only who is a member for sure is granted what a role grants.
+fn sure((role, membership): (&Role, Membership)) -> Option<&Role> {
+    (membership == Membership::Sure).then_some(role)
+}
+
+fn by_role(strictest: Option<(&Role, Membership)>, facts: &Facts<'_>) -> Decision {
+    let of_role = strictest.map_or(Requirement::Off, |(role, _)| role.requirement);
+    let role = strictest.map(|(role, _)| role);
     let requirement = if facts.flags.required { Requirement::Required } else { of_role };
     let mut decision = Decision::of(requirement, role, can_pass(facts, requirement, role));
     decision.verdict = match decision.verdict {
-        Verdict::Deny if opening::is_open(facts, role) => Verdict::Enroll,
-        Verdict::Skip(release) if requirement == Requirement::Optional && opening::offers(facts, role) => {
+        Verdict::Deny if opening::is_open(facts, strictest.and_then(sure)) => Verdict::Enroll,
+        Verdict::Skip(release)
+            if requirement == Requirement::Optional && opening::offers(facts, strictest.and_then(sure)) =>
+        {
             Verdict::Offer(release)
         }
         verdict => verdict,
@@ -239,6 +270,17 @@ impl Decision {
             because: Vec::new(),
             rehearsed: None,
         }
+    }
+
+    /// The same, but that nothing can be set up: there are factors of somebody who had the name before.
+    #[must_use]
+    pub fn without_enrollment(self) -> Self {
+        let verdict = match self.verdict {
+            Verdict::Enroll => Verdict::Deny,
+            Verdict::Offer(release) => Verdict::Skip(release),
+            verdict => verdict,
+        };
+        Self { verdict, ..self }
     }
 
     /// Whether it denies, or would if every role were enforced.

@@ -23,7 +23,8 @@ impl Role {
     /// Until when its members may enroll at their login.
     fn open_until(&self, facts: &Facts<'_>) -> Option<Timestamp> {
         let since = facts.openings.get(&self.name).filter(|_| self.enrollment == Enrollment::AtLogin)?;
-        Some(since.after(self.enroll_within))
+        // Written by a clock that was ahead: it would be open for as long as that was.
+        (*since <= facts.now).then(|| since.after(self.enroll_within))
     }
 }
 
@@ -35,9 +36,14 @@ fn is_new(facts: &Facts<'_>, role: Option<&Role>) -> bool {
     allowed && facts.methods.is_empty() && facts.pending.is_empty() && facts.clock_believed
 }
 
+/// Until when an administrator lets this user enroll; a clock that was ahead may have written what no administrator can.
+fn opened_for_user(facts: &Facts<'_>) -> Option<Timestamp> {
+    facts.flags.enroll_until.filter(|until| *until <= facts.now.after(LONGEST))
+}
+
 /// Whether a required factor may be set up now.
 pub(super) fn is_open(facts: &Facts<'_>, role: Option<&Role>) -> bool {
-    let by_administrator = facts.flags.enroll_until;
+    let by_administrator = opened_for_user(facts);
     let until = by_administrator.into_iter().chain(role.and_then(|role| role.open_until(facts))).max();
     is_new(facts, role) && until.is_some_and(|until| facts.now < until)
 }
@@ -50,7 +56,7 @@ pub(super) fn offers(facts: &Facts<'_>, role: Option<&Role>) -> bool {
 /// What decided whether a factor may be set up now.
 pub(super) fn explain(facts: &Facts<'_>, role: Option<&Role>) -> Vec<Because> {
     let mut because = Vec::new();
-    if let Some(until) = facts.flags.enroll_until.filter(|until| facts.now < *until) {
+    if let Some(until) = opened_for_user(facts).filter(|until| facts.now < *until) {
         let effect = format!("may enroll at a login until {}", until.rfc_3339());
         because.push(Because { rule: "user open-enrollment".to_owned(), effect });
     }
@@ -63,7 +69,9 @@ pub(super) fn explain(facts: &Facts<'_>, role: Option<&Role>) -> Vec<Because> {
                 "the time to enroll at a login ended {}; twinlock policy open-enrollment opens it again",
                 until.rfc_3339()
             ),
-            None => "enrollment at logins is not open; see the log of twinlockd".to_owned(),
+            None => "enrollment at logins is not open (the clock was off when the rule was loaded, or the store failed); twinlock \
+                     policy open-enrollment opens it"
+                .to_owned(),
         };
         because.push(Because { rule: role.name.clone(), effect });
     }
@@ -74,5 +82,7 @@ pub(super) fn explain(facts: &Facts<'_>, role: Option<&Role>) -> Vec<Because> {
     because
 }
 
+/// Nothing is opened for longer.
+pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long the members of a role may enroll at their login, unless the role says otherwise.
 pub const ENROLL_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);

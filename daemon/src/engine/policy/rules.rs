@@ -204,6 +204,17 @@ impl Rules {
     }
 }
 
+/// Whether a role is about somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Membership {
+    /// It is not.
+    No,
+    /// It may be: what it demands holds, and nothing that it grants.
+    Assumed,
+    /// It is.
+    Sure,
+}
+
 impl Role {
     /// How explanations call the role that the configuration calls `name`.
     #[must_use]
@@ -212,7 +223,7 @@ impl Role {
     }
 
     /// Whether it is about this login. Only asked when the directory answered.
-    pub(super) fn matches(&self, facts: &Facts<'_>, groups: &[u32], ids: &Ids) -> bool {
+    pub(super) fn matches(&self, facts: &Facts<'_>, groups: &[u32], ids: &Ids) -> Membership {
         // At an unknown place every service is possible.
         let here = match (&self.services, facts.service) {
             (Some(services), Some(service)) => services.iter().any(|name| name == service),
@@ -225,7 +236,11 @@ impl Role {
             .any(|name| name == facts.user || ids.users.get(name).is_some_and(|uid| *uid == facts.uid));
         let by_group =
             self.groups.iter().any(|name| ids.groups.get(name).is_some_and(|gid| groups.contains(gid)));
-        here && (self.everyone || by_name || by_group || self.vanished(ids))
+        match (here, self.everyone || by_name || by_group) {
+            (true, true) => Membership::Sure,
+            (true, false) if self.vanished(ids) => Membership::Assumed,
+            _ => Membership::No,
+        }
     }
 
     /// A group was there when the rules were loaded and is not there now: a directory that answers nothing, more likely

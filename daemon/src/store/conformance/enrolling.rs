@@ -39,9 +39,15 @@ async fn a_factor_comes_with_its_recovery_codes_or_not_at_all() {
 async fn what_was_opened_for_one_is_for_one_enrollment() {
     let world = world().await;
     let name = UserName::parse("alice").unwrap();
-    let flags = Flags { enroll_until: Some(NOW), ..Flags::default() };
-    let open =
-        || world.store.set_flags(&name, 1000, flags.clone(), NOW, record(Event::OpenEnrollment, "alice"));
+    let open = || {
+        world.store.set_flag(
+            &name,
+            1000,
+            Flag::EnrollUntil(Some(NOW)),
+            NOW,
+            record(Event::OpenEnrollment, "alice"),
+        )
+    };
     open().await.unwrap();
     let of_alice = || async { world.store.portfolio(&name).await.unwrap().unwrap().flags.enroll_until };
     assert_eq!(of_alice().await, Some(NOW));
@@ -94,4 +100,44 @@ async fn who_vouched_must_still_be_there() {
             Added::NotFirst
         );
     }
+}
+
+#[tokio::test]
+async fn factors_of_another_uid_are_nobodys_to_overwrite() {
+    let world = world().await;
+    let name = UserName::parse("alice").unwrap();
+    let old = enroll(&*world.store, "alice").await;
+    for proof in [Proof::FirstFactor(at(5)), Proof::Administrator { active: true }] {
+        let new = factor("alice", 2000, "app", proof);
+        assert_eq!(
+            world.store.add_factor(new, record(Event::Enroll, "alice")).await.unwrap(),
+            Added::OtherUid
+        );
+    }
+    let flag =
+        || world.store.set_flag(&name, 2000, Flag::Required(true), NOW, record(Event::Require, "alice"));
+    assert!(!flag().await.unwrap());
+    assert!(
+        !world.store.add_bypass(&name, 2000, spare("B1"), NOW, record(Event::Bypass, "alice")).await.unwrap()
+    );
+    assert_eq!(world.store.portfolio(&name).await.unwrap().unwrap(), old);
+    // An administrator's reset makes room.
+    world.store.reset(&name, record(Event::Reset, "alice")).await.unwrap();
+    let new = factor("alice", 2000, "app", Proof::FirstFactor(at(5)));
+    assert_eq!(world.store.add_factor(new, record(Event::Enroll, "alice")).await.unwrap(), Added::Stored);
+    assert!(flag().await.unwrap());
+    let portfolio = world.store.portfolio(&name).await.unwrap().unwrap();
+    assert_eq!((portfolio.uid, portfolio.factors.len(), portfolio.flags.required), (2000, 1, true));
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_user_is_changed_one_by_one() {
+    let world = world().await;
+    let name = UserName::parse("alice").unwrap();
+    let exempt = Some((NOW, "lost phone".to_owned()));
+    for flag in [Flag::Required(true), Flag::Exempt(exempt.clone()), Flag::EnrollUntil(Some(NOW))] {
+        assert!(world.store.set_flag(&name, 1000, flag, NOW, record(Event::Require, "alice")).await.unwrap());
+    }
+    let flags = world.store.portfolio(&name).await.unwrap().unwrap().flags;
+    assert_eq!(flags, Flags { required: true, exempt, enroll_until: Some(NOW) });
 }

@@ -9,6 +9,7 @@ use crate::{
     audit::{Event, Filter, Outcome, Record, Subject},
     engine::{
         enrollment::{Added, NewFactor, Proof},
+        policy::{Flag, Flags},
         proof::{Accepted, Attempt, Candidate, Missed, Ruling},
         throttle::{Account, Backoff, MEMORY, Rule, Window},
     },
@@ -249,17 +250,6 @@ async fn unlock_and_reset_forget_failures() {
         Ruling::Used,
         "it is gone"
     );
-}
-
-#[tokio::test]
-async fn another_uid_of_the_same_name_inherits_nothing() {
-    let world = world().await;
-    let old = enroll(&*world.store, "alice").await;
-    let new = factor("alice", 2000, "app", Proof::FirstFactor(at(5)));
-    assert_eq!(world.store.add_factor(new, record(Event::Enroll, "alice")).await.unwrap(), Added::Stored);
-    let portfolio = world.store.portfolio(&UserName::parse("alice").unwrap()).await.unwrap().unwrap();
-    assert_eq!((portfolio.uid, portfolio.factors.len()), (2000, 1));
-    assert_ne!(portfolio.factors[0].id, old.factors[0].id);
 }
 
 #[tokio::test]

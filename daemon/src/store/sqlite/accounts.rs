@@ -8,7 +8,7 @@ use crate::{
     clock::Timestamp,
     engine::{
         enrollment::{Added, MOST_FACTORS, NewFactor, Proof},
-        policy::Flags,
+        policy::{Flag, Flags},
         throttle::Account,
     },
     factor::totp::{Algorithm, Drift, Parameters},
@@ -119,7 +119,9 @@ pub(super) fn add_factor(
     new: &NewFactor,
     record: &audit::Record,
 ) -> Result<Added, StoreError> {
-    let account = account_for(connection, &new.user, new.uid, new.now)?;
+    let Some(account) = account_for(connection, &new.user, new.uid, new.now)? else {
+        return Ok(Added::OtherUid);
+    };
     let existing = portfolio(connection, &new.user)?.map(|portfolio| portfolio.factors).unwrap_or_default();
     let (active, matched) = match &new.proof {
         Proof::FirstFactor(_) if !existing.is_empty() => return Ok(Added::NotFirst),
@@ -184,25 +186,34 @@ fn still_vouches(existing: &[FactorRecord], vouching: Option<&FactorId>) -> bool
     }
 }
 
-/// The account to add to. One of the same name with another uid is somebody else's: it loses what it had.
+/// The account to add to; none where one of the same name has another uid and factors: that is somebody else's, and only an
+/// administrator says what becomes of it. Without factors it makes room.
 pub(super) fn account_for(
     connection: &Connection,
     user: &UserName,
     uid: u32,
     now: Timestamp,
-) -> Result<AccountId, StoreError> {
+) -> Result<Option<AccountId>, StoreError> {
     if let Some(existing) = portfolio(connection, user)? {
         if existing.uid == uid {
-            return Ok(existing.account);
+            return Ok(Some(existing.account));
         }
-        attempts::forget(connection, &Account::User(existing.account))?;
+        if !existing.factors.is_empty() {
+            return Ok(None);
+        }
+        forget_failures(connection, existing.account)?;
         connection.execute("DELETE FROM account WHERE id = ?1", [existing.account.0]).map_err(unavailable)?;
     }
     connection
         .prepare_cached("INSERT INTO account (name, uid, created) VALUES (?1, ?2, ?3)")
         .and_then(|mut statement| statement.insert(params![user.as_str(), uid, now.0]))
-        .map(AccountId)
+        .map(|id| Some(AccountId(id)))
         .map_err(unavailable)
+}
+
+fn forget_failures(connection: &Connection, account: AccountId) -> Result<(), StoreError> {
+    attempts::forget(connection, &Account::User(account))?;
+    attempts::forget(connection, &Account::Unproven(account)).map(drop)
 }
 
 /// See [`crate::store::Store::remove_factor`].
@@ -237,7 +248,7 @@ pub(super) fn reset(
 ) -> Result<u32, StoreError> {
     let mut removed = 0;
     if let Some(portfolio) = portfolio(connection, user)? {
-        attempts::forget(connection, &Account::User(portfolio.account))?;
+        forget_failures(connection, portfolio.account)?;
         let deleted = connection
             .execute("DELETE FROM factor WHERE account = ?1", [portfolio.account.0])
             .map_err(unavailable)?;
@@ -269,23 +280,34 @@ pub(super) fn prefer(
     trail::append(connection, record)
 }
 
-/// See [`crate::store::Store::set_flags`].
-pub(super) fn set_flags(
+/// See [`crate::store::Store::set_flag`].
+pub(super) fn set_flag(
     connection: &Connection,
     (user, uid): (&UserName, u32),
-    flags: &Flags,
+    flag: &Flag,
     now: Timestamp,
     record: &audit::Record,
-) -> Result<(), StoreError> {
-    let account = account_for(connection, user, uid, now)?;
-    let (until, reason) =
-        flags.exempt.as_ref().map_or((None, ""), |(until, why)| (Some(until.0), why.as_str()));
-    connection
-        .execute(
-            "UPDATE account SET required = ?2, exempt_until = ?3, exempt_reason = ?4, enroll_until = ?5
-             WHERE id = ?1",
-            params![account.0, flags.required, until, reason, flags.enroll_until.map(|until| until.0)],
-        )
-        .map_err(unavailable)?;
-    trail::append(connection, record)
+) -> Result<bool, StoreError> {
+    let Some(account) = account_for(connection, user, uid, now)? else { return Ok(false) };
+    let id = account.0;
+    let changed = match flag {
+        Flag::Required(required) => {
+            connection.execute("UPDATE account SET required = ?2 WHERE id = ?1", params![id, required])
+        }
+        Flag::Exempt(exempt) => {
+            let (until, reason) =
+                exempt.as_ref().map_or((None, ""), |(until, why)| (Some(until.0), why.as_str()));
+            connection.execute(
+                "UPDATE account SET exempt_until = ?2, exempt_reason = ?3 WHERE id = ?1",
+                params![id, until, reason],
+            )
+        }
+        Flag::EnrollUntil(until) => connection.execute(
+            "UPDATE account SET enroll_until = ?2 WHERE id = ?1",
+            params![id, until.map(|until| until.0)],
+        ),
+    };
+    changed.map_err(unavailable)?;
+    trail::append(connection, record)?;
+    Ok(true)
 }

@@ -50,7 +50,7 @@ fn decide(connection: &Connection, attempt: &Attempt) -> Result<Ruling, StoreErr
         return match spend_all(connection, account, &attempt.candidates, attempt.now)? {
             Some(accepted) => {
                 let missed = missed(connection, account, attempt)?;
-                forgive(connection, account, &attempt.source)?;
+                forgive(connection, account, attempt)?;
                 welcome(connection, account, &attempt.source, attempt.now)?;
                 Ok(Ruling::Accepted(accepted, missed))
             }
@@ -142,12 +142,15 @@ fn spend(
 
 /// A success forgives the failures from where it came, and no others: else guesses between the owner's own
 /// logins would be free (NIST SP 800-63B section 5.2.2).
-fn forgive(connection: &Connection, account: AccountId, source: &Source) -> Result<(), StoreError> {
-    connection
+fn forgive(connection: &Connection, account: AccountId, attempt: &Attempt) -> Result<(), StoreError> {
+    let own = attempt.budgets.iter().map(|budget| &budget.account).filter(|of| matches!(of, Account::Own(_)));
+    let mut statement = connection
         .prepare_cached("UPDATE failure SET cleared = 1 WHERE budget = ?1 AND source = ?2 AND cleared = 0")
-        .and_then(|mut statement| statement.execute(params![name(&Account::User(account)), source.as_str()]))
-        .map(drop)
-        .map_err(unavailable)
+        .map_err(unavailable)?;
+    for of in std::iter::once(&Account::User(account)).chain(own) {
+        statement.execute(params![name(of), attempt.source.as_str()]).map_err(unavailable)?;
+    }
+    Ok(())
 }
 
 /// The failures since the account's last login, but for those of this very conversation.
@@ -273,15 +276,16 @@ fn add_failure(
     source: &Source,
     now: Timestamp,
 ) -> Result<i64, StoreError> {
+    // What no success of a user's has forgiven counts for the stop, however old: at most so many rows a user.
+    let kept = matches!(budget.account, Account::User(_) | Account::Own(_));
     let budget = name(&budget.account);
     connection
-        // What no success of a user's has forgiven counts for the stop: at most so many rows a user.
-        .prepare_cached("DELETE FROM failure WHERE at < ?1 AND (cleared = 1 OR budget NOT LIKE 'user %')")
+        .prepare_cached("DELETE FROM failure WHERE at < ?1 AND (cleared = 1 OR kept = 0)")
         .and_then(|mut statement| statement.execute(params![now.before(throttle::MEMORY).0]))
         .map_err(unavailable)?;
     connection
-        .prepare_cached("INSERT INTO failure (budget, source, at) VALUES (?1, ?2, ?3)")
-        .and_then(|mut statement| statement.insert(params![budget, source.as_str(), now.0]))
+        .prepare_cached("INSERT INTO failure (budget, source, at, kept) VALUES (?1, ?2, ?3, ?4)")
+        .and_then(|mut statement| statement.insert(params![budget, source.as_str(), now.0, kept]))
         .map_err(unavailable)
 }
 
@@ -296,7 +300,8 @@ pub(super) fn unlock(
         .query_row("SELECT id FROM account WHERE name = ?1", [user.as_str()], |row| row.get(0).map(AccountId))
         .optional()
         .map_err(unavailable)?;
-    let mut forgotten = forget(connection, &Account::Password(uid))?;
+    let mut forgotten =
+        forget(connection, &Account::Password(uid))? + forget(connection, &Account::Own(uid))?;
     if let Some(account) = account {
         forgotten += forget(connection, &Account::User(account))?;
         forgotten += forget(connection, &Account::Unproven(account))?;
@@ -317,6 +322,7 @@ fn name(account: &Account) -> String {
         Account::User(AccountId(id)) => format!("user {id}"),
         Account::Unproven(AccountId(id)) => format!("unproven {id}"),
         Account::Source(source) => format!("source {}", source.as_str()),
+        Account::Own(uid) => format!("own {uid}"),
         Account::Password(uid) => format!("password {uid}"),
     }
 }

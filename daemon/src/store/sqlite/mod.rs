@@ -31,7 +31,7 @@ use crate::{
     engine::{
         clock_guard::Mark,
         enrollment::{Added, NewFactor},
-        policy::Flags,
+        policy::Flag,
         proof::{Attempt, Ledger, Ruling},
         throttle::{Budget, Standing},
     },
@@ -196,7 +196,7 @@ impl Store for Sqlite {
         code: NewSpare,
         now: Timestamp,
         record: audit::Record,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let user = user.clone();
         self.write(move |connection| spares::add_bypass(connection, (&user, uid), &code, now, &record)).await
     }
@@ -229,17 +229,16 @@ impl Store for Sqlite {
         self.write(move |connection| accounts::prefer(connection, account, method.as_deref(), &record)).await
     }
 
-    async fn set_flags(
+    async fn set_flag(
         &self,
         user: &UserName,
         uid: u32,
-        flags: Flags,
+        flag: Flag,
         now: Timestamp,
         record: audit::Record,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let user = user.clone();
-        self.write(move |connection| accounts::set_flags(connection, (&user, uid), &flags, now, &record))
-            .await
+        self.write(move |connection| accounts::set_flag(connection, (&user, uid), &flag, now, &record)).await
     }
 
     async fn openings(&self) -> Result<BTreeMap<String, Timestamp>, StoreError> {

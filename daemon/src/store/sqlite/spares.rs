@@ -96,8 +96,8 @@ pub(super) fn add_bypass(
     code: &NewSpare,
     now: Timestamp,
     record: &audit::Record,
-) -> Result<(), StoreError> {
-    let account = super::accounts::account_for(connection, user, uid, now)?;
+) -> Result<bool, StoreError> {
+    let Some(account) = super::accounts::account_for(connection, user, uid, now)? else { return Ok(false) };
     // Spent and expired ones make room; a newer one replaces the one of its selector.
     connection
         .execute(
@@ -107,7 +107,8 @@ pub(super) fn add_bypass(
         )
         .map_err(unavailable)?;
     insert(connection, account, Kind::Bypass, code, now)?;
-    trail::append(connection, record)
+    trail::append(connection, record)?;
+    Ok(true)
 }
 
 fn insert(

@@ -104,3 +104,49 @@ fn a_rehearsal_tells_of_enrollment_too() {
     let decision = seen(WEEK).decide(&rules);
     assert_eq!((decision.rehearsed, decision.would_deny()), (Some("would-deny"), true));
 }
+
+#[test]
+fn a_clock_that_was_ahead_opened_nothing() {
+    let rules = at_login();
+    let later =
+        |seconds| BTreeMap::from([("role admins".to_owned(), NOW.after(Duration::from_secs(seconds)))]);
+    assert_eq!(Case { openings: later(0), ..seen(WEEK) }.outcome(&rules), "enroll");
+    assert_eq!(Case { openings: later(1), ..seen(WEEK) }.outcome(&rules), "deny");
+    let flags = |within| Flags { enroll_until: Some(NOW.after(within)), ..Flags::default() };
+    let month = WEEK * 30 / 7;
+    assert_eq!(Case { flags: flags(month), ..seen(2 * WEEK) }.outcome(&rules), "enroll");
+    assert_eq!(Case { flags: flags(month + WEEK), ..seen(2 * WEEK) }.outcome(&rules), "deny");
+}
+
+#[test]
+fn who_may_be_a_member_is_demanded_of_and_granted_nothing() {
+    let mut first = role("staff", &["staff"], Requirement::Required);
+    first.enrollment = Enrollment::AtLogin;
+    first.methods = vec![Method::Totp];
+    let mut second = role("everyone", &["*"], Requirement::Required);
+    second.methods = vec![Method::Totp, Method::Sms];
+    let rules = rules(vec![first, second], vec![]);
+    let openings = BTreeMap::from([("role staff".to_owned(), NOW)]);
+    let staff =
+        || Case { groups: Some(vec![50]), openings: openings.clone(), enrolled: false, ..Case::default() };
+    assert_eq!(staff().outcome(&rules), "enroll");
+    // The group is gone: everybody may be of the staff, so nobody is given what only the staff is.
+    let mut gone = ids();
+    gone.groups.remove("staff");
+    let stranger = Case { ids: Some(gone), ..staff() };
+    let decision = stranger.decide(&rules);
+    assert_eq!((stranger.outcome(&rules), decision.methods.len()), ("deny", 2), "the role that is sure");
+    assert!(because(&stranger, &rules).contains("everybody is taken for a member"));
+}
+
+#[test]
+fn factors_of_another_uid_let_nobody_set_one_up() {
+    let rules = at_login();
+    let decision = seen(Duration::ZERO).decide(&rules).without_enrollment();
+    assert_eq!(decision.verdict, Verdict::Deny);
+    let mut roles = admins();
+    roles[1].offer_enrollment = true;
+    let optional = Case { groups: Some(vec![1000]), enrolled: false, ..Case::default() };
+    let decision = optional.decide(&super::rules(roles, vec![])).without_enrollment();
+    assert!(matches!(decision.verdict, Verdict::Skip(_)));
+}

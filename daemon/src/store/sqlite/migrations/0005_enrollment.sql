@@ -6,3 +6,9 @@ CREATE TABLE opening (
 
 -- An administrator lets one user enroll at a login until then.
 ALTER TABLE account ADD COLUMN enroll_until INTEGER;
+
+-- A failure that is kept until a success forgives it, however old: it counts for the stop of its user.
+ALTER TABLE failure ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
+UPDATE failure SET kept = 1 WHERE budget LIKE 'user %';
+DROP INDEX failure_by_time;
+CREATE INDEX failure_to_forget ON failure (at) WHERE cleared = 1 OR kept = 0;
