@@ -4,17 +4,18 @@
 use zeroize::Zeroizing;
 
 use super::{
+    checking::Checking,
     enrolling::{self, Confirmed, Preparing, Showing},
     policy::{Decision, Release, Verdict},
     prompt,
-    proof::{Accepted, Attempt, Candidate, Granted, Missed, Settled},
+    proof::Granted,
     throttle::{Budget, Standing},
 };
 use crate::{
     audit,
     clock::Timestamp,
-    factor::{code::Typed, spare},
-    names::{AccountId, FactorId, Source, SpareId},
+    factor::code::Typed,
+    names::{AccountId, Source},
 };
 
 /// Wrong answers in one conversation.
@@ -164,18 +165,18 @@ impl Course {
         Turn::Ask(Asking { course: self, hope: Hope::None(reason) }, text.into())
     }
 
-    fn malformed(self) -> Turn {
+    pub(super) fn malformed(self) -> Turn {
         self.refused_uncharged("malformed", prompt::WRONG)
     }
 
-    fn refused_uncharged(mut self, reason: &'static str, prefix: &str) -> Turn {
+    pub(super) fn refused_uncharged(mut self, reason: &'static str, prefix: &str) -> Turn {
         if self.count_malformed() {
             return Turn::Finish(Ending::Denied(reason));
         }
         self.ask(prefix)
     }
 
-    fn wrong(mut self, reason: &'static str, prefix: &str) -> Turn {
+    pub(super) fn wrong(mut self, reason: &'static str, prefix: &str) -> Turn {
         if self.count_wrong() {
             return Turn::Finish(Ending::Denied(reason));
         }
@@ -192,6 +193,10 @@ impl Course {
     pub(super) const fn count_malformed(&mut self) -> bool {
         self.malformed += 1;
         self.malformed >= MALFORMED_ANSWERS
+    }
+
+    pub(super) const fn login(&self) -> &Login {
+        &self.login
     }
 
     pub(super) const fn resumed(&self) -> bool {
@@ -253,146 +258,8 @@ impl Asking {
     }
 }
 
-/// There is a code to check.
-pub struct Checking {
-    course: Course,
-    typed: Typed,
-}
-
-impl std::fmt::Debug for Checking {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Checking(redacted)")
-    }
-}
-
-/// What is known of a factor when a code is checked.
-pub struct Prepared {
-    /// Which.
-    pub factor: FactorId,
-    /// Length of its codes.
-    pub digits: usize,
-    /// What the code matches, computed for every factor alike.
-    pub matched: Option<crate::factor::totp::Match>,
-}
-
-/// After the factors were looked at.
-#[derive(Debug)]
-pub enum Checked {
-    /// The store decides.
-    Try(Deciding, Attempt),
-    /// It cannot be evaluated: no factor has codes of this length, or the clock is not believed.
-    Malformed(Turn),
-}
-
-impl Checking {
-    /// Whose factors are needed.
-    #[must_use]
-    pub const fn account(&self) -> Option<AccountId> {
-        self.course.login.account
-    }
-
-    /// What a failure will be charged to.
-    #[must_use]
-    pub fn budgets(&self) -> &[Budget] {
-        &self.course.login.budgets
-    }
-
-    /// What was typed, for the factors to look at.
-    #[must_use]
-    pub const fn typed(&self) -> &Typed {
-        &self.typed
-    }
-
-    /// The clock of this host is not believed, so no time code is looked at, or charged.
-    #[must_use]
-    pub fn without_clock(self) -> Checked {
-        let known = self.course.login.first_factor == FirstFactor::Known;
-        Checked::Malformed(
-            self.course.refused_uncharged("clock", if known { prompt::CLOCK } else { prompt::WRONG }),
-        )
-    }
-
-    /// Goes on with what the spare codes say.
-    #[must_use]
-    pub fn against_spare(self, found: Option<SpareId>, now: Timestamp) -> Checked {
-        Self::attempt(self.course, found.map(Candidate::Spare).into_iter().collect(), now)
-    }
-
-    /// Goes on with what the factors say about a code of so many digits.
-    #[must_use]
-    pub fn against(self, length: usize, prepared: Vec<Prepared>, now: Timestamp) -> Checked {
-        let Self { course, typed: _ } = self;
-        let fits = if prepared.is_empty() {
-            length == course.login.usual_length
-        } else {
-            prepared.iter().any(|factor| factor.digits == length)
-        };
-        if !fits {
-            return Checked::Malformed(course.malformed());
-        }
-        let candidates = prepared
-            .into_iter()
-            .filter_map(|p| p.matched.map(|matched| Candidate::Step { factor: p.factor, matched }))
-            .collect();
-        Self::attempt(course, candidates, now)
-    }
-
-    fn attempt(course: Course, candidates: Vec<Candidate>, now: Timestamp) -> Checked {
-        let attempt = Attempt {
-            account: course.login.account,
-            candidates,
-            budgets: course.login.budgets.clone(),
-            source: course.login.source.clone(),
-            began: course.login.began,
-            now,
-            event: audit::Event::Login,
-            subject: course.login.subject.clone(),
-        };
-        Checked::Try(Deciding { course }, attempt)
-    }
-}
-
-/// The store decides.
-#[derive(Debug)]
-pub struct Deciding {
-    course: Course,
-}
-
-impl Deciding {
-    /// The store has decided.
-    #[must_use]
-    pub fn settled(self, settled: Settled, now: Timestamp) -> Turn {
-        let known = self.course.login.first_factor == FirstFactor::Known;
-        match settled {
-            Settled::Passed(passed, by, missed) => {
-                Turn::Finish(Ending::Granted(passed.into(), advice(&by, &missed)))
-            }
-            Settled::Used if known => self.course.wrong("used", prompt::USED),
-            Settled::Used => self.course.wrong("used", prompt::WRONG),
-            Settled::Wrong => self.course.wrong("wrong", prompt::WRONG),
-            Settled::Refused(standing) if known => match throttled(standing, now) {
-                Some(_) => Turn::Finish(Ending::Throttled),
-                None => self.course.wrong("throttled", prompt::WRONG),
-            },
-            // Right and wrong codes get the same answer while a stranger is throttled.
-            Settled::Refused(_) => self.course.wrong("throttled", prompt::WRONG),
-        }
-    }
-}
-
-/// What to say to somebody who got in.
-fn advice(by: &Accepted, missed: &Missed) -> Option<String> {
-    let left = match by {
-        Accepted::Spare { kind: spare::Kind::Recovery, recovery_left } => {
-            Some(prompt::recovery_left(*recovery_left))
-        }
-        Accepted::Spare { kind: spare::Kind::Bypass, .. } | Accepted::Step(_) => None,
-    };
-    let said: Vec<String> = prompt::missed(missed).into_iter().chain(left).collect();
-    (!said.is_empty()).then(|| said.join("\n"))
-}
-
-fn throttled(standing: Standing, now: Timestamp) -> Option<String> {
+/// What is said before the prompt to somebody who has to wait.
+pub(super) fn throttled(standing: Standing, now: Timestamp) -> Option<String> {
     match standing {
         Standing::Open => None,
         Standing::Until(until) => Some(prompt::throttled(Some(until.since(now)))),

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::{
     engine::{
+        checking::{Checked, Prepared},
         policy::{self, Facts, Flags, Ids, Method, Rules},
-        proof::{Ruling, tests::settled},
+        proof::{Accepted, Missed, Ruling, tests::settled},
         throttle::Account,
     },
     factor::totp::{Drift, Match},
+    names::FactorId,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);

@@ -1,6 +1,7 @@
 //! Decisions, and nothing else: facts and answers come in, what to do next goes out. Nothing here knows a
 //! runtime, a socket, SQL or the system's clock.
 
+pub mod checking;
 pub mod clock_guard;
 pub mod conversation;
 pub mod enrolling;

@@ -9,8 +9,8 @@ use crate::{
     audit,
     clock::Timestamp,
     engine::{
+        checking::Prepared,
         clock_guard::Trust,
-        conversation::Prepared,
         proof::{self, Attempt, Candidate, Settled},
         throttle::{Account, Budget, Standing},
     },

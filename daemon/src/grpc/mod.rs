@@ -3,6 +3,7 @@
 mod accounts;
 mod admin;
 mod answers;
+mod beginning;
 mod convert;
 mod enrolling;
 mod enrollment;
