@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 use twinlock_tests::{
     pamhost::{self, pam},
     ssh::{self, client, outcome},
+    wait,
     world::{self, PASSWORD, World, as_user, root},
 };
 
@@ -140,4 +141,21 @@ fn doors_that_have_no_auth_phase_are_not_touched() {
     let own = as_user("alice", "/usr/local/bin/pamhost").args(["-A", "-s", "sshd", "-u", "alice"]).output();
     let said = own.map(|out| String::from_utf8_lossy(&out.stdout).into_owned()).unwrap_or_default();
     assert!(said.contains(&format!("acct_mgmt {} ", pam::PERM_DENIED)), "{said}");
+}
+
+#[test]
+fn a_job_of_cron_runs_whatever_is_asked_of_its_owner() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    let _phone = world.enroll("alice");
+    assert!(root(&["user", "require", "alice"]).status.success());
+    let account = std::fs::read_to_string("/etc/pam.d/common-account").unwrap();
+    std::fs::write("/etc/pam.d/common-account", format!("account required pam_twinlock.so\n{account}"))
+        .unwrap();
+    assert!(world::sh("cat /etc/pam.d/cron").contains("common-account"), "cron asks what all do");
+    std::fs::write("/etc/cron.d/job", "* * * * * alice id -un > /tmp/by-cron\n").unwrap();
+    world::sh("chmod 0644 /etc/cron.d/job && cron");
+    let done = || std::fs::read_to_string("/tmp/by-cron").ok().filter(|text| !text.is_empty());
+    assert_eq!(wait::until("the job", 75, done), "alice\n");
+    world::sh("pkill -x cron");
 }
