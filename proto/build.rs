@@ -10,7 +10,8 @@ const FILES: [&str; 4] = [
 ];
 
 /// Messages that carry what a person typed, a key or recovery codes: they get a hand-written `Debug` (src/redacted.rs).
-const SECRET: [&str; 11] = [
+const SECRET: [&str; 12] = [
+    "ContactRequest",
     "Prompt",
     "Notice",
     "Answer",

@@ -9,8 +9,7 @@ use twinlock_proto::{
     ADMIN_SOCKET, CLAIMED_BY, connect, limit,
     v1::{
         AcceptClockRequest, Account, AccountRequest, AuditEntry, AuditRequest, BypassRequest, DaemonState,
-        ExemptRequest, ListAccountsRequest, OpenAccountRequest, ProvisionRequest, RequireRequest,
-        Requirement, ShowDaemonRequest, admin_client::AdminClient,
+        ListAccountsRequest, ProvisionRequest, Requirement, ShowDaemonRequest, admin_client::AdminClient,
     },
 };
 use zeroize::Zeroizing;
@@ -18,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::{
     args::{Audit, Provision, ProvisionTotp, User},
     failure::{Failure, answered},
-    offer,
+    flags, offer,
     output::{self, clean, line},
     terminal, when,
 };
@@ -67,26 +66,8 @@ pub async fn user(runtime_dir: &Path, command: &User, json: bool) -> Result<(), 
         User::Enroll { name, kind: Provision::Totp(options) } => {
             provision(runtime_dir, name, options, json).await
         }
-        User::Require { name, off } => {
-            let message = RequireRequest { user: name.clone(), off: *off };
-            let account =
-                answered(client(runtime_dir).await?.require_account(request(message))).await?.into_inner();
-            told(&account, json)
-        }
-        User::Exempt { name, until, reason, off } => {
-            let until = until.as_deref().map(when::future).transpose()?.map_or(0, Timestamp::as_second);
-            let reason = reason.clone().unwrap_or_default();
-            let message = ExemptRequest { user: name.clone(), until, reason, off: *off };
-            let account =
-                answered(client(runtime_dir).await?.exempt_account(request(message))).await?.into_inner();
-            told(&account, json)
-        }
-        User::OpenEnrollment { name, until, off } => {
-            let until = if *off { 0 } else { when::future(until)?.as_second() };
-            let message = OpenAccountRequest { user: name.clone(), until, off: *off };
-            let account =
-                answered(client(runtime_dir).await?.open_account(request(message))).await?.into_inner();
-            told(&account, json)
+        User::Contact { .. } | User::Require { .. } | User::Exempt { .. } | User::OpenEnrollment { .. } => {
+            flags::set(runtime_dir, command, json).await
         }
         User::Reset { name } => {
             let removed = answered(client(runtime_dir).await?.reset_account(of(name)))
@@ -125,23 +106,6 @@ pub async fn user(runtime_dir: &Path, command: &User, json: bool) -> Result<(), 
             line(format!("{}: {forgotten} failure(s) forgotten.", clean(name)))
         }
     }
-}
-
-/// What holds for a user now.
-fn told(account: &Account, json: bool) -> Result<(), Failure> {
-    if json {
-        return output::json(&output::AccountJson::from(account));
-    }
-    let user = clean(&account.user);
-    if let Some(until) = account.exempt_until {
-        return line(format!("{user}: let in without a second factor until {}.", output::time(until)));
-    }
-    let enrolled = if account.enrolled { "enrolled" } else { "not enrolled" };
-    let open = match account.enrollment_open_until {
-        Some(until) => format!(", may enroll at a login until {}", output::time(until)),
-        None => String::new(),
-    };
-    line(format!("{user}: second factor {}, {enrolled}{open}.", output::requirement(account.requirement())))
 }
 
 async fn list(

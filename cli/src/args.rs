@@ -154,6 +154,19 @@ pub enum User {
         #[command(subcommand)]
         kind: Provision,
     },
+    /// Set where codes can be sent to
+    Contact {
+        name: String,
+        /// A mail address
+        #[arg(long, value_name = "ADDRESS", required_unless_present = "remove")]
+        email: Option<String>,
+        /// It is right: it counts at once
+        #[arg(long, requires = "email")]
+        verified: bool,
+        /// Take it away
+        #[arg(long, value_enum, value_name = "KIND", conflicts_with = "email")]
+        remove: Option<ContactKind>,
+    },
     /// Require a second factor of a user, whatever the roles say
     Require {
         name: String,
@@ -201,6 +214,13 @@ pub enum User {
         #[arg(long, default_value_t = 1)]
         uses: u32,
     },
+}
+
+/// What can be contacted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ContactKind {
+    /// The mail address
+    Email,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,6 +4,7 @@ mod admin;
 mod args;
 mod doctor;
 mod failure;
+mod flags;
 mod offer;
 mod output;
 mod own;

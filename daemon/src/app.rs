@@ -22,6 +22,7 @@ use crate::{
     audit,
     clock::{Clock, SystemClock},
     config::{self, Config, LastGood, Origin},
+    delivery,
     engine::policy::Ids,
     grpc::{self, ClockGuard, InForce, Ports},
     names::printable,
@@ -31,6 +32,8 @@ use crate::{
     store::{Store, StoreError, sqlite::Sqlite},
 };
 
+/// Passwords and keys for others' servers, where systemd gives none: each a file that only root can read.
+const CREDENTIALS: &str = "/etc/twinlock/credentials";
 /// After the signal to stop, running conversations are cut off; this is for their last words.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -89,6 +92,7 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     let (config, origin) = configure(options)?;
     let ports = Arc::new(compose(options, config, &origin).await?);
     ports.note_openings().await?;
+    ports.store.end_codes().await?;
     let listeners = listeners(&options.runtime_dir)?;
     ports.store.append(started(ports.clock.now(), &origin)).await?;
 
@@ -191,6 +195,7 @@ async fn compose(options: &Options, config: Config, origin: &Origin) -> Result<P
     let store = Sqlite::open(&options.state_dir)?;
     let random = SystemRandom;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let folders = credentials.iter().cloned().chain([PathBuf::from(CREDENTIALS)]).collect();
     let source = KeySource::new(credentials.as_deref(), &options.state_dir);
     let clock = SystemClock::new();
     let sealer = unseal(&store, &source, &clock, &random).await?;
@@ -200,6 +205,7 @@ async fn compose(options: &Options, config: Config, origin: &Origin) -> Result<P
     Ok(Ports {
         store: Arc::new(store),
         directory: Arc::new(directory),
+        channels: Arc::new(delivery::System::new(folders)),
         sealer,
         key_source: source,
         rotating: tokio::sync::Mutex::default(),

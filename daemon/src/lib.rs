@@ -10,6 +10,7 @@ pub mod app;
 pub mod audit;
 pub mod clock;
 pub mod config;
+pub mod delivery;
 pub mod engine;
 pub mod factor;
 pub mod grpc;

@@ -24,6 +24,7 @@ use twinlockd::{
     audit::{Event, Record, Subject},
     clock::{ManualClock, Timestamp},
     config::Config,
+    delivery,
     engine::{
         enrollment::{NewFactor, Proof},
         policy::{Ids, Named},
@@ -172,6 +173,7 @@ async fn world() -> World {
             "test",
             &Ids::default(),
         ))),
+        channels: Arc::new(delivery::System::new(Vec::new())),
         openings: RwLock::default(),
         hashing: Ports::places_for_hashing(),
     });

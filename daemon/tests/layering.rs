@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 /// A module, and what it may name of ours.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("clock", &[]),
     ("random", &[]),
     ("secret", &[]),
@@ -14,6 +14,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("engine", &["audit", "clock", "factor", "names", "secret"]),
     ("config", &["clock", "engine", "factor"]),
     ("store", &["audit", "clock", "engine", "factor", "names", "seal", "secret"]),
+    ("delivery", &["config", "engine", "names", "secret"]),
     ("seal", &["names", "random", "secret", "store"]),
     ("accounts", &["engine", "names"]),
     ("access", &["names"]),
@@ -22,8 +23,8 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     (
         "grpc",
         &[
-            "access", "accounts", "audit", "clock", "config", "engine", "factor", "names", "random", "seal",
-            "secret", "store",
+            "access", "accounts", "audit", "clock", "config", "delivery", "engine", "factor", "names",
+            "random", "seal", "secret", "store",
         ],
     ),
 ];

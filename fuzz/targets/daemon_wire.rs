@@ -26,6 +26,7 @@ use twinlockd::{
     app,
     clock::SystemClock,
     config::Config,
+    delivery,
     engine::policy::{Ids, Named},
     grpc::{self, ClockGuard, InForce, Ports},
     names::UserName,
@@ -166,6 +167,7 @@ async fn serve(state: &Path, run: &Path) {
             "fuzzing",
             &Ids::default(),
         ))),
+        channels: Arc::new(delivery::System::new(Vec::new())),
         openings: RwLock::default(),
         hashing: Ports::places_for_hashing(),
     });

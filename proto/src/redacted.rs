@@ -6,8 +6,8 @@ use std::fmt;
 use zeroize::Zeroize;
 
 use crate::v1::{
-    Answer, Bypass, EnrollBegin, Notice, Offer, Prompt, ProvisionRequest, Provisioned, RecoveryCodes,
-    RemoveRequest, VerifyRequest,
+    Answer, Bypass, ContactRequest, EnrollBegin, Notice, Offer, Prompt, ProvisionRequest, Provisioned,
+    RecoveryCodes, RemoveRequest, VerifyRequest,
 };
 
 macro_rules! secret_message {
@@ -29,6 +29,7 @@ macro_rules! secret_message {
 secret_message! {
     Answer: text;
     Prompt: text;
+    ContactRequest: email;
     Notice: text;
     EnrollBegin: secret;
     Offer: secret, uri;

@@ -11,6 +11,7 @@
 
 pub mod daemon;
 pub mod fault;
+pub mod mail;
 pub mod pamhost;
 pub mod phone;
 pub mod race;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use twinlock_tests::world::{self, World, as_user};
 
 /// What an empty message gets where the method is served and the caller may call it.
-const SERVED: [(&str, &str); 24] = [
+const SERVED: [(&str, &str); 25] = [
     ("Login/Authenticate", "InvalidArgument"), // no opening message
     ("SelfService/Status", "Ok"),
     ("SelfService/EnrollTotp", "InvalidArgument"),
@@ -23,6 +23,7 @@ const SERVED: [(&str, &str); 24] = [
     ("Admin/RequireAccount", "InvalidArgument"),
     ("Admin/ExemptAccount", "InvalidArgument"),
     ("Admin/OpenAccount", "InvalidArgument"),
+    ("Admin/SetContact", "InvalidArgument"),
     ("Admin/OpenRole", "NotFound"), // there is no role
     ("Admin/ExplainPolicy", "InvalidArgument"),
     ("Admin/AcceptClock", "Ok"),

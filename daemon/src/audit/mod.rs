@@ -30,6 +30,10 @@ pub enum Event {
     Exempt,
     /// An administrator let a user, or the members of a role, enroll at their login, or no more.
     OpenEnrollment,
+    /// A contact was set or removed; the reason has its masked form.
+    Contact,
+    /// A code was sent, or was not: the reason says why.
+    Send,
     /// The configuration was read again.
     Reload,
     /// An administrator removed all factors of a user.
@@ -54,7 +58,7 @@ pub enum Event {
 
 impl Event {
     /// Every event, for filters and documentation.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Login,
         Self::Verify,
         Self::Password,
@@ -67,6 +71,8 @@ impl Event {
         Self::Require,
         Self::Exempt,
         Self::OpenEnrollment,
+        Self::Contact,
+        Self::Send,
         Self::Reload,
         Self::Reset,
         Self::Unlock,
@@ -95,6 +101,8 @@ impl Event {
             Self::Require => "require",
             Self::Exempt => "exempt",
             Self::OpenEnrollment => "open-enrollment",
+            Self::Contact => "contact",
+            Self::Send => "send",
             Self::Reload => "reload",
             Self::Reset => "reset",
             Self::Unlock => "unlock",

@@ -2,6 +2,8 @@
 //! findings that name the place and the remedy.
 
 mod account;
+mod codes;
+mod email;
 mod enrollment;
 mod finding;
 mod limits;
@@ -11,6 +13,8 @@ mod recovery;
 mod totp;
 
 pub use account::Account;
+pub use codes::Codes;
+pub use email::{Email, Tls};
 pub use enrollment::{Enrollment, LoginQr};
 pub use finding::{Finding, Severity};
 pub use limits::Limits;
@@ -36,6 +40,10 @@ pub struct Config {
     pub limits: Limits,
     /// Recovery codes.
     pub recovery: Recovery,
+    /// Codes that are sent.
+    pub codes: Codes,
+    /// The mail server that codes go through.
+    pub email: Email,
     /// How people come to their first factor.
     pub enrollment: Enrollment,
     /// PAM's account phase.
@@ -52,7 +60,8 @@ impl Config {
     /// What the types cannot say: ranges, and keys that contradict each other.
     #[must_use]
     pub fn check(&self) -> Vec<Finding> {
-        let Self { issuer, totp, limits, recovery, enrollment: _, account: _, role, exempt: _ } = self;
+        let Self { issuer, totp, limits, recovery, codes, email, enrollment: _, account: _, role, exempt: _ } =
+            self;
         let mut findings = Vec::new();
         if let Some(issuer) = issuer
             && (issuer.is_empty() || issuer.len() > 64 || issuer.chars().any(char::is_control))
@@ -66,6 +75,8 @@ impl Config {
         totp.check(&mut findings);
         limits.check(&mut findings);
         recovery.check(&mut findings);
+        codes.check(&mut findings);
+        email.check(&mut findings);
         policy::check_together(role, &mut findings);
         findings
     }

@@ -4,6 +4,7 @@ use super::{
     conversation::{self, Course, Ending, FirstFactor, Turn},
     prompt,
     proof::{Accepted, Attempt, Candidate, Missed, Settled},
+    sending::Sent,
     throttle::Budget,
 };
 use crate::{
@@ -78,22 +79,31 @@ impl Checking {
         Self::attempt(self.course, found.map(Candidate::Spare).into_iter().collect(), now)
     }
 
-    /// Goes on with what the factors say about a code of so many digits.
+    /// The code that this conversation had sent, if it can still be used.
     #[must_use]
-    pub fn against(self, length: usize, prepared: Vec<Prepared>, now: Timestamp) -> Checked {
+    pub const fn sent(&self) -> Option<Sent> {
+        self.course.sent
+    }
+
+    /// Goes on with what the factors say about a code of so many digits; `delivered` whether it is the one that was sent.
+    #[must_use]
+    pub fn against(self, length: usize, prepared: Vec<Prepared>, delivered: bool, now: Timestamp) -> Checked {
         let Self { course, typed: _ } = self;
+        let fits_sent = course.sent.is_some_and(|sent| usize::from(sent.digits) == length);
         let fits = if prepared.is_empty() {
             length == course.login().usual_length
         } else {
             prepared.iter().any(|factor| factor.digits == length)
         };
-        if !fits {
+        if !fits && !fits_sent {
             return Checked::Malformed(course.malformed());
         }
-        let candidates = prepared
+        let steps = prepared
             .into_iter()
-            .filter_map(|p| p.matched.map(|matched| Candidate::Step { factor: p.factor, matched }))
-            .collect();
+            .filter_map(|p| p.matched.map(|matched| Candidate::Step { factor: p.factor, matched }));
+        let sent = course.sent.filter(|_| delivered);
+        let sent = sent.map(|Sent { counter, method, .. }| Candidate::Delivered { counter, method });
+        let candidates = steps.chain(sent).collect();
         Self::attempt(course, candidates, now)
     }
 
@@ -121,7 +131,11 @@ pub struct Deciding {
 impl Deciding {
     /// The store has decided.
     #[must_use]
-    pub fn settled(self, settled: Settled, now: Timestamp) -> Turn {
+    pub fn settled(mut self, settled: Settled, now: Timestamp) -> Turn {
+        if let (Settled::Wrong, Some(mut sent)) = (&settled, self.course.sent) {
+            sent.tries = sent.tries.saturating_sub(1);
+            self.course.sent = (sent.tries > 0).then_some(sent);
+        }
         let known = self.course.login().first_factor == FirstFactor::Known;
         match settled {
             Settled::Passed(passed, by, missed) => {
@@ -146,7 +160,7 @@ fn advice(by: &Accepted, missed: &Missed) -> Option<String> {
         Accepted::Spare { kind: spare::Kind::Recovery, recovery_left } => {
             Some(prompt::recovery_left(*recovery_left))
         }
-        Accepted::Spare { kind: spare::Kind::Bypass, .. } | Accepted::Step(_) => None,
+        Accepted::Spare { kind: spare::Kind::Bypass, .. } | Accepted::Step(_) | Accepted::Delivered => None,
     };
     let said: Vec<String> = prompt::missed(missed).into_iter().chain(left).collect();
     (!said.is_empty()).then(|| said.join("\n"))

@@ -6,9 +6,10 @@ use zeroize::Zeroizing;
 use super::{
     checking::Checking,
     enrolling::{self, Confirmed, Preparing, Showing},
-    policy::{Decision, Release, Verdict},
+    policy::{Decision, Method, Release, Verdict},
     prompt,
     proof::Granted,
+    sending::{self, Sending, Sent},
     throttle::{Budget, Standing},
 };
 use crate::{
@@ -51,10 +52,25 @@ pub struct Login {
     pub subject: audit::Subject,
     /// Digits of the codes that people here usually have: what somebody unknown is measured by.
     pub usual_length: usize,
+    /// Where codes can be sent to, in order of preference; none unless the first factor is known.
+    pub offers: Vec<Offered>,
+    /// Whether there is something else than those: an app, a recovery code.
+    pub has_codes: bool,
+    /// Wrong answers after which a code that was sent is dead.
+    pub tries: u32,
     /// The first answer was typed at a prompt of a connection that broke.
     pub resumed: bool,
     /// When it began.
     pub began: Timestamp,
+}
+
+/// A place that a code can be sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offered {
+    /// How.
+    pub method: Method,
+    /// What may be shown of it.
+    pub masked: String,
 }
 
 /// What to do next.
@@ -64,6 +80,8 @@ pub enum Turn {
     Ask(Asking, Words),
     /// Look up the user's factors and come back with what the code matches.
     Check(Checking),
+    /// Send a code and come back with what became of it.
+    Send(Sending),
     /// Make a key and come back with it.
     Prepare(Preparing),
     /// Have the store take in the new factor and come back with what it says.
@@ -128,6 +146,10 @@ pub(super) struct Course {
     login: Login,
     wrong: u32,
     malformed: u32,
+    /// The code that was sent and can be used.
+    pub(super) sent: Option<Sent>,
+    /// Codes that were sent, or tried to be.
+    pub(super) sends: u32,
 }
 
 /// Begins a login. `standing` is that of its budgets.
@@ -135,7 +157,8 @@ pub(super) struct Course {
 pub fn begin(login: Login, decision: Decision, standing: Standing, now: Timestamp) -> Turn {
     let hopeless = login.key_missing;
     let known = login.first_factor == FirstFactor::Known;
-    let course = Course { login, wrong: 0, malformed: 0 };
+    let resumed = login.resumed && !login.offers.is_empty();
+    let course = Course { login, wrong: 0, malformed: 0, sent: None, sends: 0 };
     if hopeless {
         return course.ask_in_vain("", "no-key");
     }
@@ -149,20 +172,38 @@ pub fn begin(login: Login, decision: Decision, standing: Standing, now: Timestam
         }
         Verdict::Deny | Verdict::Enroll | Verdict::Ask => {
             let prefix = if known { throttled(standing, now) } else { None };
-            course.ask(&prefix.unwrap_or_default())
+            let dead = resumed.then(|| prompt::DEAD.to_owned());
+            course.ask(&prefix.or(dead).unwrap_or_default())
         }
     }
 }
 
 impl Course {
-    fn ask(self, prefix: &str) -> Turn {
-        let text = format!("{prefix}{}", prompt::code(self.login.asked_of.as_deref()));
+    pub(super) fn ask(self, prefix: &str) -> Turn {
+        let text = format!("{prefix}{}", self.question());
         Turn::Ask(Asking { course: self, hope: Hope::Code }, text.into())
     }
 
     fn ask_in_vain(self, prefix: &str, reason: &'static str) -> Turn {
-        let text = format!("{prefix}{}", prompt::code(self.login.asked_of.as_deref()));
+        let text = format!("{prefix}{}", prompt::code(self.login.asked_of.as_deref(), &[]));
         Turn::Ask(Asking { course: self, hope: Hope::None(reason) }, text.into())
+    }
+
+    fn question(&self) -> String {
+        let Login { offers, has_codes, asked_of, .. } = &self.login;
+        let mut words: Vec<&str> = offers.iter().map(|offered| offered.method.name()).collect();
+        match (&self.sent, offers.first()) {
+            (Some(sent), _) => {
+                words.retain(|word| *word != sent.method.name());
+                words.insert(0, sending::RESEND);
+            }
+            (None, Some(first)) if !has_codes => {
+                words.remove(0);
+                return prompt::send(first.method.name(), &first.masked, &words);
+            }
+            (None, _) => {}
+        }
+        prompt::code(asked_of.as_deref(), &words)
     }
 
     pub(super) fn malformed(self) -> Turn {
@@ -241,9 +282,10 @@ impl Asking {
         let Self { course, hope } = self;
         match hope {
             Hope::None(reason) => Turn::Finish(Ending::Denied(reason)),
-            Hope::Code => match Typed::parse(typed) {
-                Err(_) => course.malformed(),
-                Ok(typed) => Turn::Check(Checking { course, typed }),
+            Hope::Code => match (sending::wanted(&course, typed), Typed::parse(typed)) {
+                (Some(offered), _) => Turn::Send(Sending::new(course, offered)),
+                (None, Err(_)) => course.malformed(),
+                (None, Ok(typed)) => Turn::Check(Checking { course, typed }),
             },
             Hope::Offer(release) => enrolling::offered(course, release, typed),
             Hope::NewCode(showing) => showing.answer(course, typed, now),

@@ -29,6 +29,9 @@ fn login(first_factor: FirstFactor) -> Login {
         source: Source::local("sshd", "", 0),
         subject: audit::Subject::default(),
         usual_length: 6,
+        offers: Vec::new(),
+        has_codes: true,
+        tries: 3,
         resumed: false,
         began: NOW,
     }
@@ -73,7 +76,7 @@ fn try_code(turn: Turn, ruling: Ruling) -> Turn {
     let Turn::Check(checking) = asked(turn).0.answer("123456", NOW) else { panic!("not checked") };
     let matched = Match { step: 5, drift: Drift::default() };
     let prepared = vec![Prepared { factor: FactorId("a".into()), digits: 6, matched: Some(matched) }];
-    match checking.against(6, prepared, NOW) {
+    match checking.against(6, prepared, false, NOW) {
         Checked::Try(deciding, attempt) => deciding.settled(settled(attempt, ruling), NOW),
         Checked::Malformed(turn) => panic!("malformed: {turn:?}"),
     }
@@ -125,7 +128,7 @@ fn malformed_answers_are_counted_apart_and_never_reach_the_store() {
 fn a_code_of_a_length_that_no_factor_has_is_malformed() {
     let Turn::Check(checking) = asked(start(FirstFactor::Known)).0.answer("12345678", NOW) else { panic!() };
     let prepared = vec![Prepared { factor: FactorId("a".into()), digits: 6, matched: None }];
-    assert!(matches!(checking.against(8, prepared, NOW), Checked::Malformed(Turn::Ask(..))));
+    assert!(matches!(checking.against(8, prepared, false, NOW), Checked::Malformed(Turn::Ask(..))));
 }
 
 #[test]

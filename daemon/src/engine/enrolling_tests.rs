@@ -34,6 +34,9 @@ fn begin(verdict: Verdict, first_factor: FirstFactor, resumed: bool) -> Turn {
         source: Source::local("sshd", "", 0),
         subject: audit::Subject::default(),
         usual_length: 6,
+        offers: Vec::new(),
+        has_codes: true,
+        tries: 3,
         resumed,
         began: NOW,
     };

@@ -4,9 +4,11 @@
 pub mod checking;
 pub mod clock_guard;
 pub mod conversation;
+pub mod delivery;
 pub mod enrolling;
 pub mod enrollment;
 pub mod policy;
 pub mod prompt;
 pub mod proof;
+pub mod sending;
 pub mod throttle;

@@ -13,14 +13,41 @@ const LONGEST: usize = 512;
 const COLUMNS: usize = 80;
 const ROWS: usize = 24;
 
-/// Asks for a code; `of` names the user where that is not who sits there (su).
+/// Asks for a code; `of` names the user where that is not who sits there (su), `words` are what may be typed instead.
 #[must_use]
-pub fn code(of: Option<&str>) -> String {
-    match of {
-        Some(user) => format!("Verification code for {user}: "),
-        None => "Verification code: ".to_owned(),
-    }
+pub fn code(of: Option<&str>, words: &[&str]) -> String {
+    let of = of.map(|user| format!(" for {user}")).unwrap_or_default();
+    let instead = if words.is_empty() { String::new() } else { format!(" (or type {})", words.join(", ")) };
+    format!("Verification code{of}{instead}: ")
 }
+
+/// Asks whether to send a code, where there is nothing else; `words` are other ways.
+#[must_use]
+pub fn send(method: &str, masked: &str, words: &[&str]) -> String {
+    let instead = if words.is_empty() { String::new() } else { format!(", or type {}", words.join(" or ")) };
+    format!("Send a code by {method} to {masked}? Press Enter{instead}: ")
+}
+
+/// Before the prompt, when a code is on its way.
+#[must_use]
+pub fn sent(method: &str, masked: &str) -> String {
+    format!("Code sent by {method} to {masked}. ")
+}
+
+/// Before the prompt, when it is too early for another code.
+#[must_use]
+pub fn too_early(wait: Duration) -> String {
+    format!("Wait {} before asking again. ", duration(wait))
+}
+
+/// Before the prompt, when no more may be sent now.
+pub const NO_MORE: &str = "No more codes can be sent now. ";
+
+/// Before the prompt, when nothing could be sent.
+pub const NOT_SENT: &str = "The code could not be sent. ";
+
+/// Before the prompt, after a connection that broke: what was sent before is of no use.
+pub const DEAD: &str = "Codes sent before are of no use any more. ";
 
 /// Before the prompt, after a wrong or malformed answer.
 pub const WRONG: &str = "Wrong code. ";
@@ -143,10 +170,12 @@ mod tests {
     fn prompts_are_short_ascii_and_not_password_prompts() {
         let of = "x".repeat(64);
         for text in [
-            code(None),
-            code(Some(&of)),
+            code(None, &[]),
+            code(Some(&of), &["resend", "sms", "call", "email"]),
+            sent("email", &of) + &code(Some(&of), &["resend", "sms", "call"]),
+            NO_MORE.to_owned() + &send("email", &of, &["sms", "call"]),
             NOT_SET_UP.into(),
-            throttled(None) + &code(Some(&of)),
+            throttled(None) + &code(Some(&of), &[]),
             WRONG.to_owned(),
             OFFER.into(),
             WRONG_NEW_CODE.into(),
@@ -158,6 +187,21 @@ mod tests {
             assert!(text.is_ascii() && text.len() < 512, "{text}");
             assert!(!text.ends_with("Password: ") && !text.ends_with("password: "), "{text}");
         }
+    }
+
+    #[test]
+    fn the_prompt_offers_what_there_is() {
+        assert_eq!(code(None, &["sms", "email"]), "Verification code (or type sms, email): ");
+        assert_eq!(code(Some("bob"), &[]), "Verification code for bob: ");
+        assert_eq!(
+            send("sms", "+44*******78", &["call", "email"]),
+            "Send a code by sms to +44*******78? Press Enter, or type call or email: "
+        );
+        assert_eq!(
+            sent("sms", "+44*******78") + &code(None, &["resend"]),
+            "Code sent by sms to +44*******78. Verification code (or type resend): "
+        );
+        assert_eq!(too_early(Duration::from_secs(42)), "Wait 42 s before asking again. ");
     }
 
     #[test]

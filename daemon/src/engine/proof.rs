@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use super::{
     enrollment::{Added, NewFactor, Proof},
+    policy::Method,
     throttle::{Budget, Standing},
 };
 use crate::{
@@ -51,6 +52,13 @@ pub enum Candidate {
     },
     /// A recovery or bypass code.
     Spare(SpareId),
+    /// The code that this conversation had sent.
+    Delivered {
+        /// Its counter.
+        counter: i64,
+        /// How it was sent.
+        method: Method,
+    },
 }
 
 /// What the store decided, durably.
@@ -78,6 +86,8 @@ pub enum Accepted {
         /// Recovery codes that the user has left.
         recovery_left: u32,
     },
+    /// A code that was sent.
+    Delivered,
 }
 
 /// What happened to an account since its last login, for its owner to judge.

@@ -137,7 +137,9 @@ impl Backoff {
 }
 
 impl Window {
-    fn standing(&self, failures: &[Failure], now: Timestamp) -> Standing {
+    /// Whether another may come now. `failures` in order of time.
+    #[must_use]
+    pub fn standing(&self, failures: &[Failure], now: Timestamp) -> Standing {
         let start = now.before(self.within);
         let recent: Vec<_> = failures.iter().filter(|failure| failure.at > start).collect();
         let spent = recent.len() >= self.failures as usize;

@@ -2,5 +2,6 @@
 //! the store's commit decides ([`crate::engine::proof`]).
 
 pub mod code;
+pub mod delivered;
 pub mod spare;
 pub mod totp;

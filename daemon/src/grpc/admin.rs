@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use twinlock_proto::v1::{
     self, AcceptClockRequest, AccountRequest, AuditEntry, AuditRequest, BackupStoreRequest, Bypass,
-    BypassRequest, CheckStoreRequest, Chunk, DaemonState, ExemptRequest, ExplainRequest, Explanation,
-    ListAccountsRequest, OpenAccountRequest, OpenRoleRequest, ProvisionRequest, Provisioned, RequireRequest,
-    ResetResult, RoleOpening, RotateKeyRequest, Rotation, ShowDaemonRequest, StoreReport, UnlockResult,
-    admin_server, explanation,
+    BypassRequest, CheckStoreRequest, Chunk, ContactRequest, DaemonState, ExemptRequest, ExplainRequest,
+    Explanation, ListAccountsRequest, OpenAccountRequest, OpenRoleRequest, ProvisionRequest, Provisioned,
+    RequireRequest, ResetResult, RoleOpening, RotateKeyRequest, Rotation, ShowDaemonRequest, StoreReport,
+    UnlockResult, admin_server, explanation,
 };
 
 use super::{
@@ -129,6 +129,12 @@ impl admin_server::Admin for Service {
     ) -> Result<Response<v1::Account>, Status> {
         let administrator = access::administrator(&request)?;
         let answer = self.ports.open_account(&administrator, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn set_contact(&self, request: Request<ContactRequest>) -> Result<Response<v1::Account>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.set_contacts(&administrator, request.get_ref()).await;
         answer.map(Response::new).map_err(|error| undecided(&error))
     }
 

@@ -16,8 +16,8 @@ use crate::{
     accounts::{Account, Lane},
     audit,
     engine::{
-        conversation::{self, FirstFactor},
-        policy::{self, Decision},
+        conversation::{self, FirstFactor, Offered},
+        policy::{self, Decision, Method},
         throttle::{Account as Charged, Budget, Standing},
     },
     names::{UserName, printable},
@@ -91,6 +91,9 @@ pub(super) async fn begin(ports: &Ports, applicant: &Applicant, open: &Open) -> 
         source,
         subject: subject(applicant, account.as_ref(), open),
         usual_length: usize::from(force.config.totp.digits),
+        offers: offers(first_factor, &decision, stored.as_ref(), &force),
+        has_codes: stored.as_ref().is_none_or(|p| !p.factors.is_empty() || p.recovery_left > 0 || p.bypass),
+        tries: u32::from(force.config.codes.tries),
         resumed: open.resumed,
         began: ports.clock.now(),
     };
@@ -129,4 +132,25 @@ fn belonging(ports: &Ports, account: &Account, found: Option<Portfolio>, open: &
     let reason = format!("uid {} was {}", account.uid, found.uid);
     append(ports, audit::Event::UidChanged, subject, audit::Outcome::Denied, &reason);
     Record { own: None, foreign: !found.factors.is_empty() }
+}
+
+/// Where codes can be sent to, in the order of the policy; what the user prefers first. Nothing is sent for a stranger.
+fn offers(
+    first_factor: FirstFactor,
+    decision: &Decision,
+    portfolio: Option<&Portfolio>,
+    force: &InForce,
+) -> Vec<Offered> {
+    let (FirstFactor::Known, Some(portfolio), Some(_)) = (first_factor, portfolio, &force.config.email.from)
+    else {
+        return Vec::new();
+    };
+    let of = |method: &Method| {
+        let contact =
+            portfolio.contacts.iter().find(|contact| contact.verified && contact.kind.method() == *method)?;
+        Some(Offered { method: *method, masked: contact.masked.clone() })
+    };
+    let mut offers: Vec<Offered> = decision.methods.iter().filter_map(of).collect();
+    offers.sort_by_key(|offered| Some(offered.method.name()) != portfolio.preferred.as_deref());
+    offers
 }

@@ -10,7 +10,7 @@ use crate::{
         policy::{Because, Requirement},
         throttle::{Account as Charged, Budget, Standing},
     },
-    store::{FactorRecord, Portfolio},
+    store::{ContactRecord, FactorRecord, Portfolio},
 };
 
 pub(super) fn requirement(requirement: Requirement) -> v1::Requirement {
@@ -34,6 +34,11 @@ pub(super) fn factor(record: &FactorRecord) -> v1::Factor {
         created: record.created.secs(),
         last_used: record.last_used.map(Timestamp::secs),
     }
+}
+
+pub(super) fn contact(record: &ContactRecord) -> v1::Contact {
+    let (kind, masked) = (record.kind.name().to_owned(), record.masked.clone());
+    v1::Contact { kind, masked, verified: record.verified }
 }
 
 impl Ports {
@@ -74,7 +79,7 @@ impl Ports {
             },
             stopped: standing == Standing::Stopped,
             factors: portfolio.map(|p| p.factors.iter().map(factor).collect()).unwrap_or_default(),
-            contacts: Vec::new(),
+            contacts: portfolio.map(|p| p.contacts.iter().map(contact).collect()).unwrap_or_default(),
             recovery_codes_left: portfolio.map_or(0, |portfolio| portfolio.recovery_left),
             failures_since_success: portfolio.map_or(0, |portfolio| portfolio.failures),
             because: because(decision.because.clone()),

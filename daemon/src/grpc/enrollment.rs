@@ -270,7 +270,7 @@ async fn current_code(
         let subject = own_subject(owner, &own.account);
         match ports.settle_own(portfolio, &code, audit::Event::Verify, subject).await? {
             Settled::Passed(_, Accepted::Step(factor), _) => return Ok(Some(factor)),
-            Settled::Passed(_, Accepted::Spare { .. }, _) => return Ok(None),
+            Settled::Passed(_, Accepted::Spare { .. } | Accepted::Delivered, _) => return Ok(None),
             Settled::Refused(standing) => return throttled(ports.wait(standing)),
             Settled::Used => text = format!("{}Verification code of a factor you have: ", prompt::USED),
             Settled::Wrong => "Wrong code. Verification code of a factor you have: ".clone_into(&mut text),

@@ -125,7 +125,7 @@ async fn run(
         return Ok(Some(account_phase(ports, &decision, subject)));
     }
     let (recovery, rehearsed) = (decision.recovery, decision.rehearsed.unwrap_or_default());
-    let mut setup = None;
+    let (mut setup, mut live) = (None, None);
     let mut turn = conversation::begin(login, decision, standing, ports.clock.now());
     loop {
         turn = match turn {
@@ -142,6 +142,15 @@ async fn run(
                     return Ok((outcome == audit::Outcome::Denied).then_some(v1::Outcome::Expired));
                 }
             },
+            Turn::Send(sending) => {
+                let portfolio = match &portfolio {
+                    Some(portfolio) => current(ports, portfolio).await?,
+                    None => None,
+                };
+                let (delivery, code) = ports.send_code(&force, &sending, portfolio.as_ref()).await?;
+                live = code.or(live); // the one before is ended by the commit that issued this
+                sending.done(delivery, ports.clock.now())
+            }
             Turn::Prepare(preparing) => {
                 let begun = Setup::begin(ports, account.clone().ok_or(NOBODY)?, recovery);
                 preparing.show(setup.insert(begun).offer(ports, &force)?)
@@ -214,7 +223,11 @@ async fn check(
                 None => Vec::new(),
             };
             let length = code.length();
-            Ok(checking.against(length, prepared, now))
+            let delivered = match (portfolio, checking.sent()) {
+                (Some(portfolio), Some(sent)) => ports.is_delivered(portfolio, code, sent)?,
+                _ => false,
+            };
+            Ok(checking.against(length, prepared, delivered, now))
         }
         Typed::Spare(code) => {
             let (account, budgets) = (portfolio.map(|portfolio| portfolio.account), checking.budgets());

@@ -4,6 +4,7 @@ mod accounts;
 mod admin;
 mod answers;
 mod beginning;
+mod contacts;
 mod convert;
 mod enrolling;
 mod enrollment;
@@ -13,6 +14,7 @@ mod login;
 mod origin;
 mod policy;
 mod self_service;
+mod sending;
 mod spares;
 mod status;
 mod time;
@@ -39,6 +41,7 @@ use crate::{
     access::Entrance,
     accounts::Directory,
     clock::{Clock, Timestamp},
+    delivery::Channels,
     random::Random,
     seal::{KeySource, Sealer},
     store::Store,
@@ -59,6 +62,8 @@ pub struct Ports {
     pub key_source: KeySource,
     /// Held by whoever changes the keys; true when it is not known whether the last change reached the disk.
     pub rotating: tokio::sync::Mutex<bool>,
+    /// Where messages are given away.
+    pub channels: Arc<dyn Channels>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.

@@ -29,6 +29,8 @@ pub struct InForce {
     pub origin: String,
     /// What authenticator apps show.
     pub issuer: String,
+    /// The name of this host, in messages.
+    pub host: String,
 }
 
 impl InForce {
@@ -38,7 +40,7 @@ impl InForce {
         let mut rules = config.rules();
         rules.pin(ids);
         let issuer = config.issuer.clone().unwrap_or_else(|| host.to_owned());
-        Self { named: rules.named(), config, rules, origin, issuer }
+        Self { named: rules.named(), config, rules, origin, issuer, host: host.to_owned() }
     }
 }
 
@@ -93,7 +95,13 @@ impl Ports {
             let of = portfolio.iter().flat_map(|portfolio| &portfolio.factors);
             of.filter(|factor| factor.active == active).map(|_| Method::Totp).take(1).collect()
         };
-        let (methods, pending, none) = (kinds(true), kinds(false), Flags::default());
+        let contacts = portfolio.iter().flat_map(|portfolio| &portfolio.contacts);
+        let mut methods = kinds(true);
+        // A contact is of use where something can be sent.
+        if force.config.email.from.is_some() {
+            methods.extend(contacts.filter(|contact| contact.verified).map(|contact| contact.kind.method()));
+        }
+        let (pending, none) = (kinds(false), Flags::default());
         let openings = Arc::clone(&self.openings.read().unwrap_or_else(PoisonError::into_inner));
         policy::decide(
             &force.rules,

@@ -8,14 +8,16 @@ use twinlock_proto::v1::{Chunk, Rotation, StoreReport};
 
 use super::{
     Ports,
+    contacts::{COURIER, courier_id},
     status::{Undecided, undecided},
 };
 use crate::{
     access::Administrator,
     audit::{Event, Outcome, Record},
-    names::UserName,
+    names::{FactorId, UserName},
     seal::{Binding, KeySourceError, Sealer},
-    store::{FactorRecord, Portfolio, Resealed, StoreError},
+    secret::Sealed,
+    store::{Portfolio, Resealed, StoreError, Vault},
 };
 
 /// Bytes in a message, well under the limit of one.
@@ -30,9 +32,9 @@ impl Ports {
             Ok(portfolios) => {
                 for portfolio in &portfolios {
                     report.accounts += 1;
-                    for factor in &portfolio.factors {
-                        report.factors += 1;
-                        problems.extend(self.unreadable(portfolio, factor));
+                    report.factors += u32::try_from(portfolio.factors.len()).unwrap_or(u32::MAX);
+                    for held in held(portfolio) {
+                        problems.extend(self.unreadable(portfolio, &held));
                     }
                 }
             }
@@ -50,15 +52,16 @@ impl Ports {
         Ok(report)
     }
 
-    /// What is wrong with a factor: that is its sealed key.
-    fn unreadable(&self, portfolio: &Portfolio, factor: &FactorRecord) -> Option<String> {
+    /// What is wrong with a sealed secret.
+    fn unreadable(&self, portfolio: &Portfolio, held: &Held<'_>) -> Option<String> {
         let opened = UserName::parse(&portfolio.name)
             .map_err(|_| "its user's name is none".to_owned())
             .and_then(|user| {
-                let binding = binding(&user, portfolio, factor);
-                self.sealer.open(&factor.sealed, binding).map_err(|error| error.to_string())
+                self.sealer
+                    .open(held.sealed, held.binding(&user, portfolio))
+                    .map_err(|error| error.to_string())
             });
-        opened.err().map(|why| format!("factor {} of {}: {why}", factor.id.0, portfolio.name))
+        opened.err().map(|why| format!("{} {} of {}: {why}", held.what(), held.id.0, portfolio.name))
     }
 
     /// Sends the store as it is now.
@@ -121,36 +124,73 @@ impl Ports {
 
         let mut resealed = 0;
         loop {
-            let factors = self.sealed_before(key_version).await?;
-            if factors.is_empty() {
+            let secrets = self.sealed_before(key_version).await?;
+            if secrets.is_empty() {
                 break;
             }
-            resealed += self.store.reseal(factors).await?;
+            resealed += self.store.reseal(secrets).await?;
         }
         let reason = format!("data key {key_version}{}", if sealing_key { ", new sealing key" } else { "" });
         self.store.retire_keys(key_version, self.record(by, Event::KeyRotate, "", "", &reason)).await?;
         Ok(Rotation { key_version, resealed, sealing_key })
     }
 
-    /// The factors that an older data key seals, under the newest.
+    /// What an older data key seals, under the newest.
     async fn sealed_before(&self, version: u32) -> Result<Vec<Resealed>, Undecided> {
-        let mut factors = Vec::new();
+        let mut secrets = Vec::new();
         for portfolio in self.store.portfolios().await? {
             let user =
                 UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
-            for factor in portfolio.factors.iter().filter(|factor| factor.sealed.key_version < version) {
-                let binding = binding(&user, &portfolio, factor);
-                let key = self.sealer.open(&factor.sealed, binding)?;
-                let new = self.sealer.seal(&key, binding, self.random.as_ref())?;
-                factors.push(Resealed { factor: factor.id.clone(), old: factor.sealed.clone(), new });
+            for held in held(&portfolio).into_iter().filter(|held| held.sealed.key_version < version) {
+                let binding = held.binding(&user, &portfolio);
+                let secret = self.sealer.open(held.sealed, binding)?;
+                let new = self.sealer.seal(&secret, binding, self.random.as_ref())?;
+                secrets.push(Resealed { of: held.of.clone(), old: held.sealed.clone(), new });
             }
         }
-        Ok(factors)
+        Ok(secrets)
     }
 }
 
-const fn binding<'a>(user: &'a UserName, portfolio: &Portfolio, factor: &'a FactorRecord) -> Binding<'a> {
-    Binding { user, uid: portfolio.uid, factor: &factor.id, kind: "totp" }
+/// A sealed secret of an account.
+struct Held<'a> {
+    of: Vault,
+    id: FactorId,
+    kind: &'static str,
+    sealed: &'a Sealed,
+}
+
+impl Held<'_> {
+    const fn binding<'a>(&'a self, user: &'a UserName, portfolio: &Portfolio) -> Binding<'a> {
+        Binding { user, uid: portfolio.uid, factor: &self.id, kind: self.kind }
+    }
+
+    const fn what(&self) -> &'static str {
+        match self.of {
+            Vault::Factor(_) => "factor",
+            Vault::Contact(_) => "contact",
+            Vault::Courier(_) => "the secret behind delivered codes,",
+        }
+    }
+}
+
+/// Everything of an account that is sealed.
+fn held(portfolio: &Portfolio) -> Vec<Held<'_>> {
+    let factors = portfolio.factors.iter().map(|factor| {
+        let (of, id) = (Vault::Factor(factor.id.clone()), factor.id.clone());
+        Held { of, id, kind: "totp", sealed: &factor.sealed }
+    });
+    let contacts = portfolio.contacts.iter().map(|contact| {
+        let (of, id) = (Vault::Contact(contact.id.clone()), contact.id.clone());
+        Held { of, id, kind: contact.kind.name(), sealed: &contact.sealed }
+    });
+    let courier = portfolio.courier.iter().map(|sealed| Held {
+        of: Vault::Courier(portfolio.account),
+        id: courier_id(),
+        kind: COURIER,
+        sealed,
+    });
+    factors.chain(contacts).chain(courier).collect()
 }
 
 /// The sealing key is a file of the operator's: what is wrong with it is theirs to know.

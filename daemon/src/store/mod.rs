@@ -12,6 +12,7 @@ use crate::{
     clock::Timestamp,
     engine::{
         clock_guard::Mark,
+        delivery::{ContactKind, Destination, Issued, Wish},
         policy::{Flag, Flags},
         proof::Ledger,
         throttle::{Budget, Standing},
@@ -69,13 +70,18 @@ pub struct Portfolio {
     pub preferred: Option<String>,
     /// What an administrator said of this user.
     pub flags: Flags,
+    /// Where codes can be sent to.
+    pub contacts: Vec<ContactRecord>,
+    /// What delivered codes are computed from, if there ever was a contact.
+    pub courier: Option<Sealed>,
 }
 
 impl Portfolio {
-    /// Whether a factor counts.
+    /// Whether a factor, or a contact, counts.
     #[must_use]
     pub fn enrolled(&self) -> bool {
         self.factors.iter().any(|factor| factor.active)
+            || self.contacts.iter().any(|contact| contact.verified)
     }
 }
 
@@ -100,6 +106,44 @@ pub struct FactorRecord {
     pub sealed: Sealed,
 }
 
+/// A contact as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactRecord {
+    /// Identifier; another for another address.
+    pub id: FactorId,
+    /// What it is.
+    pub kind: ContactKind,
+    /// What may be shown of it.
+    pub masked: String,
+    /// Digest of the address.
+    pub destination: Destination,
+    /// The address, sealed.
+    pub sealed: Sealed,
+    /// It counts: a code that was sent there was typed back, or an administrator says so.
+    pub verified: bool,
+    /// When it was set.
+    pub created: Timestamp,
+}
+
+/// A contact to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewContact {
+    /// Identifier, random.
+    pub id: FactorId,
+    /// What it is; a user has one of each kind.
+    pub kind: ContactKind,
+    /// What may be shown of it.
+    pub masked: String,
+    /// Digest of the address.
+    pub destination: Destination,
+    /// The address, sealed for this user and contact.
+    pub sealed: Sealed,
+    /// Whether it counts at once.
+    pub verified: bool,
+    /// What delivered codes will be computed from, for an account that has nothing of that kind yet.
+    pub courier: Sealed,
+}
+
 /// A recovery or bypass code as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpareRecord {
@@ -120,11 +164,22 @@ pub enum Charge {
     Refused(Standing),
 }
 
-/// A factor's key under another data key.
+/// What is sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Vault {
+    /// The key of a factor.
+    Factor(FactorId),
+    /// The address of a contact.
+    Contact(FactorId),
+    /// What an account's delivered codes are computed from.
+    Courier(AccountId),
+}
+
+/// A secret under another data key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resealed {
-    /// Whose.
-    pub factor: FactorId,
+    /// Which.
+    pub of: Vault,
     /// As it was: if it is another by now, it is left alone.
     pub old: Sealed,
     /// As it shall be.
@@ -199,6 +254,34 @@ pub trait Store: Ledger<Error = StoreError> {
     /// says how many.
     async fn unlock(&self, user: &UserName, uid: u32, record: audit::Record) -> Result<u32, StoreError>;
 
+    /// Sets a contact, in place of the one of its kind, for an account that is made if there is none. False, and nothing is
+    /// done, where there are factors of somebody who had this name with another uid.
+    async fn set_contact(
+        &self,
+        user: &UserName,
+        uid: u32,
+        contact: NewContact,
+        now: Timestamp,
+        record: audit::Record,
+    ) -> Result<bool, StoreError>;
+
+    /// Removes a contact; says whether there was one.
+    async fn remove_contact(
+        &self,
+        account: AccountId,
+        kind: ContactKind,
+        record: audit::Record,
+    ) -> Result<bool, StoreError>;
+
+    /// A code that may be sent, if the limits allow it; it is counted before it is sent.
+    async fn issue_code(&self, wish: Wish) -> Result<Issued, StoreError>;
+
+    /// Ends a code: its conversation is over.
+    async fn end_code(&self, account: AccountId, counter: i64) -> Result<(), StoreError>;
+
+    /// Ends all codes: those of conversations that a former daemon had.
+    async fn end_codes(&self) -> Result<(), StoreError>;
+
     /// Remembers the method that a user wants offered first; `None` forgets it.
     async fn prefer(
         &self,
@@ -246,8 +329,8 @@ pub trait Store: Ledger<Error = StoreError> {
     /// Puts the wrapped data keys in place of those of the same versions, or adds them: all or none.
     async fn set_keyring(&self, ring: Vec<WrappedKey>, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Puts keys of factors under another data key; says how many were still as they were read.
-    async fn reseal(&self, factors: Vec<Resealed>) -> Result<u32, StoreError>;
+    /// Puts secrets under another data key; says how many were still as they were read.
+    async fn reseal(&self, secrets: Vec<Resealed>) -> Result<u32, StoreError>;
 
     /// Forgets the data keys before this version that nothing is sealed with.
     async fn retire_keys(&self, before: u32, record: audit::Record) -> Result<(), StoreError>;

@@ -286,7 +286,8 @@ async fn keys_change_under_what_is_still_as_it_was_read() {
     assert_eq!(store.keyring().await.unwrap(), ring);
     let (id, old) = (alice.factors[0].id.clone(), alice.factors[0].sealed.clone());
     let new = Sealed { key_version: 2, bytes: vec![9] };
-    let reseal = || store.reseal(vec![Resealed { factor: id.clone(), old: old.clone(), new: new.clone() }]);
+    let reseal =
+        || store.reseal(vec![Resealed { of: Vault::Factor(id.clone()), old: old.clone(), new: new.clone() }]);
     // A key that something is sealed with is not forgotten.
     store.retire_keys(2, record(Event::KeyRotate, "")).await.unwrap();
     assert_eq!(store.keyring().await.unwrap().len(), 2);

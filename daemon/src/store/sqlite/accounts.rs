@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{attempts, spares, trail, unavailable};
+use super::{attempts, contacts, spares, trail, unavailable};
 use crate::{
     audit,
     clock::Timestamp,
@@ -72,7 +72,21 @@ fn complete(
     let failures = attempts::uncleared(connection, account)?;
     let recovery_left = spares::recovery_left(connection, account)?;
     let bypass = spares::has_bypass(connection, account)?;
-    Ok(Portfolio { account, name, uid, factors, failures, recovery_left, bypass, preferred, flags })
+    let (contacts, courier) =
+        (contacts::contacts(connection, account)?, contacts::courier(connection, account)?);
+    Ok(Portfolio {
+        account,
+        name,
+        uid,
+        factors,
+        failures,
+        recovery_left,
+        bypass,
+        preferred,
+        flags,
+        contacts,
+        courier,
+    })
 }
 
 fn factor(row: &Row<'_>) -> Result<FactorRecord, StoreError> {
@@ -122,9 +136,12 @@ pub(super) fn add_factor(
     let Some(account) = account_for(connection, &new.user, new.uid, new.now)? else {
         return Ok(Added::OtherUid);
     };
-    let existing = portfolio(connection, &new.user)?.map(|portfolio| portfolio.factors).unwrap_or_default();
+    let portfolio = portfolio(connection, &new.user)?;
+    let has_contact =
+        portfolio.iter().flat_map(|portfolio| &portfolio.contacts).any(|contact| contact.verified);
+    let existing = portfolio.map(|portfolio| portfolio.factors).unwrap_or_default();
     let (active, matched) = match &new.proof {
-        Proof::FirstFactor(_) if !existing.is_empty() => return Ok(Added::NotFirst),
+        Proof::FirstFactor(_) if !existing.is_empty() || has_contact => return Ok(Added::NotFirst),
         Proof::Code(_, vouching) if !still_vouches(&existing, vouching.as_ref()) => {
             return Ok(Added::NotFirst);
         }
@@ -198,7 +215,7 @@ pub(super) fn account_for(
         if existing.uid == uid {
             return Ok(Some(existing.account));
         }
-        if !existing.factors.is_empty() {
+        if !existing.factors.is_empty() || !existing.contacts.is_empty() {
             return Ok(None);
         }
         forget_failures(connection, existing.account)?;
@@ -253,9 +270,11 @@ pub(super) fn reset(
             .execute("DELETE FROM factor WHERE account = ?1", [portfolio.account.0])
             .map_err(unavailable)?;
         removed = u32::try_from(deleted).unwrap_or(u32::MAX);
-        connection
-            .execute("DELETE FROM spare WHERE account = ?1", [portfolio.account.0])
-            .map_err(unavailable)?;
+        for table in ["spare", "contact", "courier", "code"] {
+            connection
+                .execute(&format!("DELETE FROM {table} WHERE account = ?1"), [portfolio.account.0])
+                .map_err(unavailable)?;
+        }
         connection
             .execute(
                 "UPDATE account SET exempt_until = NULL, enroll_until = NULL WHERE id = ?1",

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{spares, trail, unavailable};
+use super::{deliveries, spares, trail, unavailable};
 use crate::{
     audit::{self, Outcome},
     clock::Timestamp,
@@ -20,6 +20,7 @@ pub(super) fn settle(connection: &Connection, attempt: &Attempt) -> Result<Rulin
     let (outcome, method, reason) = match &ruling {
         Ruling::Accepted(Accepted::Step(factor), _) => (Outcome::Granted, "totp", factor.0.as_str()),
         Ruling::Accepted(Accepted::Spare { kind, .. }, _) => (Outcome::Granted, kind.name(), ""),
+        Ruling::Accepted(Accepted::Delivered, _) => (Outcome::Granted, delivered(attempt), ""),
         Ruling::Used => (Outcome::Denied, "", "used"),
         Ruling::Wrong => (Outcome::Denied, "", "wrong"),
         Ruling::Refused(_) => (Outcome::Denied, "", "throttled"),
@@ -37,6 +38,15 @@ pub(super) fn settle(connection: &Connection, attempt: &Attempt) -> Result<Rulin
         trail::append(connection, &record)?;
     }
     Ok(ruling)
+}
+
+/// How the code of this try was sent.
+fn delivered(attempt: &Attempt) -> &'static str {
+    let by = attempt.candidates.iter().find_map(|candidate| match candidate {
+        Candidate::Delivered { method, .. } => Some(method.name()),
+        Candidate::Step { .. } | Candidate::Spare(_) => None,
+    });
+    by.unwrap_or_default()
 }
 
 fn decide(connection: &Connection, attempt: &Attempt) -> Result<Ruling, StoreError> {
@@ -120,6 +130,7 @@ fn spend(
     let (factor, matched) = match candidate {
         Candidate::Step { factor, matched } => (factor, matched),
         Candidate::Spare(spare) => return spares::spend(connection, account, *spare, now),
+        Candidate::Delivered { counter, .. } => return deliveries::spend(connection, account, *counter, now),
     };
     let changed = connection
         .prepare_cached(

@@ -1,13 +1,25 @@
 //! The wrapped data keys, and what is sealed with them.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params};
 
 use super::{trail, unavailable};
 use crate::{
     audit,
     clock::Timestamp,
-    store::{Resealed, StoreError, WrappedKey},
+    store::{Resealed, StoreError, Vault, WrappedKey},
 };
+
+macro_rules! reseal {
+    ($table:literal, $id:literal) => {
+        concat!(
+            "UPDATE ",
+            $table,
+            " SET sealed = ?2, key_version = ?3 WHERE ",
+            $id,
+            " = ?1 AND sealed = ?4 AND key_version = ?5"
+        )
+    };
+}
 
 pub(super) fn keyring(connection: &Connection) -> Result<Vec<WrappedKey>, StoreError> {
     let mut statement =
@@ -37,16 +49,18 @@ pub(super) fn set_keyring(
 }
 
 /// See [`crate::store::Store::reseal`].
-pub(super) fn reseal(connection: &Connection, factors: &[Resealed]) -> Result<u32, StoreError> {
+pub(super) fn reseal(connection: &Connection, secrets: &[Resealed]) -> Result<u32, StoreError> {
     let mut changed = 0;
-    for Resealed { factor, old, new } in factors {
+    for Resealed { of, old, new } in secrets {
+        let (sql, id): (_, &dyn ToSql) = match of {
+            Vault::Factor(id) => (reseal!("factor", "id"), &id.0),
+            Vault::Contact(id) => (reseal!("contact", "id"), &id.0),
+            Vault::Courier(account) => (reseal!("courier", "account"), &account.0),
+        };
         changed += connection
-            .prepare_cached(
-                "UPDATE factor SET sealed = ?2, key_version = ?3
-                 WHERE id = ?1 AND sealed = ?4 AND key_version = ?5",
-            )
+            .prepare_cached(sql)
             .and_then(|mut statement| {
-                statement.execute(params![factor.0, new.bytes, new.key_version, old.bytes, old.key_version])
+                statement.execute(params![id, new.bytes, new.key_version, old.bytes, old.key_version])
             })
             .map_err(unavailable)?;
     }
@@ -62,7 +76,9 @@ pub(super) fn retire_keys(
     connection
         .execute(
             "DELETE FROM keyring WHERE version < ?1
-             AND NOT EXISTS (SELECT 1 FROM factor WHERE key_version = keyring.version)",
+             AND NOT EXISTS (SELECT 1 FROM factor WHERE key_version = keyring.version)
+             AND NOT EXISTS (SELECT 1 FROM contact WHERE key_version = keyring.version)
+             AND NOT EXISTS (SELECT 1 FROM courier WHERE key_version = keyring.version)",
             [before],
         )
         .map_err(unavailable)?;

@@ -3,6 +3,8 @@
 
 mod accounts;
 mod attempts;
+mod contacts;
+mod deliveries;
 mod files;
 mod keys;
 mod marks;
@@ -24,12 +26,13 @@ use std::{
 use async_trait::async_trait;
 use rusqlite::{Connection, config::DbConfig};
 
-use super::{Charge, Portfolio, Resealed, SpareRecord, Store, StoreError, WrappedKey};
+use super::{Charge, NewContact, Portfolio, Resealed, SpareRecord, Store, StoreError, WrappedKey};
 use crate::{
     audit,
     clock::Timestamp,
     engine::{
         clock_guard::Mark,
+        delivery::{ContactKind, Issued, Wish},
         enrollment::{Added, NewFactor},
         policy::Flag,
         proof::{Attempt, Ledger, Ruling},
@@ -220,6 +223,40 @@ impl Store for Sqlite {
         self.write(move |connection| attempts::unlock(connection, &user, uid, &record)).await
     }
 
+    async fn set_contact(
+        &self,
+        user: &UserName,
+        uid: u32,
+        contact: NewContact,
+        now: Timestamp,
+        record: audit::Record,
+    ) -> Result<bool, StoreError> {
+        let user = user.clone();
+        self.write(move |connection| contacts::set_contact(connection, (&user, uid), &contact, now, &record))
+            .await
+    }
+
+    async fn remove_contact(
+        &self,
+        account: AccountId,
+        kind: ContactKind,
+        record: audit::Record,
+    ) -> Result<bool, StoreError> {
+        self.write(move |connection| contacts::remove_contact(connection, account, kind, &record)).await
+    }
+
+    async fn issue_code(&self, wish: Wish) -> Result<Issued, StoreError> {
+        self.write(move |connection| deliveries::issue(connection, &wish)).await
+    }
+
+    async fn end_code(&self, account: AccountId, counter: i64) -> Result<(), StoreError> {
+        self.write(move |connection| deliveries::end(connection, account, counter)).await
+    }
+
+    async fn end_codes(&self) -> Result<(), StoreError> {
+        self.write(deliveries::end_all).await
+    }
+
     async fn prefer(
         &self,
         account: AccountId,
@@ -282,8 +319,8 @@ impl Store for Sqlite {
         self.write(move |connection| keys::set_keyring(connection, &ring, now)).await
     }
 
-    async fn reseal(&self, factors: Vec<Resealed>) -> Result<u32, StoreError> {
-        self.write(move |connection| keys::reseal(connection, &factors)).await
+    async fn reseal(&self, secrets: Vec<Resealed>) -> Result<u32, StoreError> {
+        self.write(move |connection| keys::reseal(connection, &secrets)).await
     }
 
     async fn retire_keys(&self, before: u32, record: audit::Record) -> Result<(), StoreError> {

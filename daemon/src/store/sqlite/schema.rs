@@ -5,12 +5,13 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::unavailable;
 use crate::store::StoreError;
 
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001_init.sql"),
     include_str!("migrations/0002_spare_codes.sql"),
     include_str!("migrations/0003_preferred.sql"),
     include_str!("migrations/0004_flags.sql"),
     include_str!("migrations/0005_enrollment.sql"),
+    include_str!("migrations/0006_delivery.sql"),
 ];
 
 /// Brings the schema up to date, each step in a transaction of its own.

@@ -1,0 +1,223 @@
+//! Codes that are sent: which may be, and when the next. Numbers: NIST SP 800-63B section 5.1.3, docs/threat-model.md.
+
+use std::time::Duration;
+
+use super::{
+    policy::Method,
+    throttle::{Failure, Standing, Window},
+};
+use crate::{
+    clock::Timestamp,
+    names::{AccountId, Source},
+};
+
+/// Nothing older counts for a limit.
+pub const MEMORY: Duration = Duration::from_secs(24 * 3600);
+/// Codes of one user that can be used at the same time: a further one is refused, so that nobody cancels another's.
+pub const LIVE: usize = 3;
+/// How long after a code the next of the same conversation.
+const COOL_DOWN: [Duration; 3] =
+    [Duration::from_secs(60), Duration::from_secs(120), Duration::from_secs(300)];
+
+/// A digest of an address: equal for equal addresses, of whatever account.
+pub type Destination = [u8; 32];
+
+/// What can be contacted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContactKind {
+    /// A mailbox.
+    Email,
+}
+
+impl ContactKind {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Email];
+
+    /// The stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+        }
+    }
+
+    /// How a code comes there.
+    #[must_use]
+    pub const fn method(self) -> Method {
+        match self {
+            Self::Email => Method::Email,
+        }
+    }
+}
+
+/// Somebody wants a code to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// Whose.
+    pub account: AccountId,
+    /// Where to.
+    pub destination: Destination,
+    /// Where the login comes from.
+    pub source: Source,
+    /// The code of the same conversation that it replaces.
+    pub replaces: Option<i64>,
+    /// Codes that this conversation had sent before.
+    pub before: u32,
+    /// How long it can be used.
+    pub lifetime: Duration,
+    /// How many may be sent.
+    pub limits: Limits,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Issued {
+    /// A code with this counter may be sent; the one that it replaces is dead.
+    Code(i64),
+    /// Not before this time.
+    TooEarly(Timestamp),
+    /// Not now: which limit, for the trail.
+    Refused(&'static str),
+}
+
+/// How many codes may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// To one user, and to one destination.
+    pub user: [Window; 2],
+    /// For logins from one source.
+    pub source: Window,
+    /// In all.
+    pub all: [Window; 2],
+}
+
+/// One code that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sending {
+    /// To whom.
+    pub account: AccountId,
+    /// Where to.
+    pub destination: Destination,
+    /// For a login from there.
+    pub source: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Whether another code may be sent: the time from which on, or the limit that is spent. `sent` in order of time, `live` how
+/// many of the user's can still be used.
+///
+/// # Errors
+///
+/// Why not.
+pub fn judge(wish: &Wish, sent: &[Sending], live: usize) -> Result<(), Issued> {
+    let own = || sent.iter().filter(|sending| sending.account == wish.account);
+    if wish.replaces.is_some()
+        && let Some(last) = own().next_back()
+    {
+        let wait = usize::try_from(wish.before.saturating_sub(1)).unwrap_or(usize::MAX);
+        let wait = COOL_DOWN.get(wait).or(COOL_DOWN.last()).copied().unwrap_or_default();
+        let from = last.at.min(wish.now).after(wait);
+        if from > wish.now {
+            return Err(Issued::TooEarly(from));
+        }
+    }
+    if live >= LIVE {
+        return Err(Issued::Refused("live-codes"));
+    }
+    let spent = |windows: &[Window], counted: Vec<&Sending>| {
+        let counted: Vec<Failure> =
+            counted.into_iter().map(|sending| Failure { at: sending.at, cleared: false }).collect();
+        windows.iter().any(|window| window.standing(&counted, wish.now) != Standing::Open)
+    };
+    let to_there = sent.iter().filter(|sending| sending.destination == wish.destination);
+    let from_there = sent.iter().filter(|sending| sending.source == wish.source.as_str());
+    let Limits { user, source, all } = &wish.limits;
+    let which = if spent(user, own().collect()) {
+        "user-limit"
+    } else if spent(user, to_there.collect()) {
+        "destination-limit"
+    } else if spent(std::slice::from_ref(source), from_there.collect()) {
+        "source-limit"
+    } else if spent(all, sent.iter().collect()) {
+        "global-limit"
+    } else {
+        return Ok(());
+    };
+    Err(Issued::Refused(which))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn limits() -> Limits {
+        let window = |failures, within| Window { failures, within };
+        Limits {
+            user: [window(5, HOUR), window(10, MEMORY)],
+            source: window(10, HOUR),
+            all: [window(60, HOUR), window(300, MEMORY)],
+        }
+    }
+
+    fn wish() -> Wish {
+        Wish {
+            account: AccountId(1),
+            destination: [1; 32],
+            source: Source::named("here"),
+            replaces: None,
+            before: 0,
+            lifetime: Duration::from_secs(300),
+            limits: limits(),
+            now: NOW,
+        }
+    }
+
+    fn sent(account: i64, destination: u8, source: &str, seconds_ago: u64) -> Sending {
+        Sending {
+            account: AccountId(account),
+            destination: [destination; 32],
+            source: Source::named(source).as_str().to_owned(),
+            at: NOW.before(Duration::from_secs(seconds_ago)),
+        }
+    }
+
+    #[test]
+    fn each_limit_refuses_by_its_name() {
+        let many = |n: u64, one: &dyn Fn(u64) -> Sending| (0..n).map(one).collect::<Vec<_>>();
+        let ago = |n: u64| 3000 - n;
+        for (sent, expected) in [
+            (many(4, &|n| sent(1, 1, "x", ago(n))), None),
+            (many(5, &|n| sent(1, u8::try_from(n).unwrap() + 2, "x", ago(n))), Some("user-limit")),
+            (many(5, &|n| sent(1, 2, "x", 3601 + n)), None),
+            (many(10, &|n| sent(1, 2, "x", 4000 + n)), Some("user-limit")),
+            (many(5, &|n| sent(i64::try_from(n).unwrap() + 5, 1, "x", ago(n))), Some("destination-limit")),
+            (many(10, &|n| sent(i64::try_from(n).unwrap() + 5, 9, "here", ago(n))), Some("source-limit")),
+            (many(60, &|n| sent(i64::try_from(n).unwrap() + 5, 9, "x", ago(n))), Some("global-limit")),
+        ] {
+            let answer = judge(&wish(), &sent, 0);
+            assert_eq!(answer.err(), expected.map(Issued::Refused), "{} sent", sent.len());
+        }
+        assert_eq!(judge(&wish(), &[], 3), Err(Issued::Refused("live-codes")));
+        assert_eq!(judge(&wish(), &[], 2), Ok(()));
+    }
+
+    #[test]
+    fn the_next_code_of_a_conversation_waits_longer_each_time() {
+        let wait = |before, seconds_ago| {
+            let wish = Wish { replaces: Some(7), before, ..wish() };
+            match judge(&wish, &[sent(1, 1, "x", seconds_ago)], 1) {
+                Err(Issued::TooEarly(from)) => from.since(NOW).as_secs(),
+                Ok(()) => 0,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!([wait(1, 0), wait(1, 18), wait(1, 60)], [60, 42, 0]);
+        assert_eq!([wait(2, 60), wait(3, 60), wait(9, 60)], [60, 240, 240]);
+    }
+}

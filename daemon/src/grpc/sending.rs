@@ -1,0 +1,189 @@
+//! Sends a code for a login.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Ports,
+    contacts::{COURIER, courier_id},
+    policy::InForce,
+    status::Undecided,
+};
+use crate::{
+    audit,
+    delivery::{Address, Message, Outcome},
+    engine::{
+        clock_guard::Trust,
+        delivery::{ContactKind, Issued, Wish},
+        policy::Method,
+        sending::{Delivery, Sending},
+    },
+    factor::{code::Code, delivered},
+    names::{AccountId, UserName},
+    seal::Binding,
+    secret::Secret,
+    store::{ContactRecord, Portfolio},
+};
+
+/// The person gets a prompt after so long, whatever a server does meanwhile.
+const PROMPT: Duration = Duration::from_millis(1500);
+
+/// A code that was sent for a conversation, and dies with it.
+pub(super) struct Live {
+    ports: Arc<Ports>,
+    account: AccountId,
+    counter: i64,
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let (ports, account, counter) = (Arc::clone(&self.ports), self.account, self.counter);
+        tokio::spawn(async move {
+            if let Err(error) = ports.store.end_code(account, counter).await {
+                tracing::warn!(%error, "a code that was sent lives on until its time is over");
+            }
+        });
+    }
+}
+
+impl Ports {
+    /// Whether what was typed is the code that the conversation had sent.
+    pub(super) fn is_delivered(
+        &self,
+        portfolio: &Portfolio,
+        typed: &Code,
+        sent: crate::engine::sending::Sent,
+    ) -> Result<bool, Undecided> {
+        Ok(delivered::matches(typed, &self.courier_key(portfolio)?, sent.digits, sent.counter))
+    }
+
+    fn courier_key(&self, portfolio: &Portfolio) -> Result<Secret<Vec<u8>>, Undecided> {
+        let user =
+            UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
+        let sealed = portfolio
+            .courier
+            .as_ref()
+            .ok_or(Undecided::Malformed("a contact without a secret in the store"))?;
+        let id = courier_id();
+        Ok(self
+            .sealer
+            .open(sealed, Binding { user: &user, uid: portfolio.uid, factor: &id, kind: COURIER })?)
+    }
+
+    fn address(&self, portfolio: &Portfolio, contact: &ContactRecord) -> Result<Address, Undecided> {
+        let user =
+            UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
+        let (uid, kind) = (portfolio.uid, contact.kind.name());
+        let text =
+            self.sealer.open(&contact.sealed, Binding { user: &user, uid, factor: &contact.id, kind })?;
+        let text = std::str::from_utf8(text.expose())
+            .map_err(|_| Undecided::Malformed("an address in the store"))?;
+        Address::parse(text).map_err(|_| Undecided::Malformed("an address in the store"))
+    }
+
+    /// Has a code sent, if it may be. The limits count it before it leaves.
+    pub(super) async fn send_code(
+        self: &Arc<Self>,
+        force: &InForce,
+        sending: &Sending,
+        portfolio: Option<&Portfolio>,
+    ) -> Result<(Delivery, Option<Live>), Undecided> {
+        let method = sending.method();
+        let contact = portfolio.and_then(|portfolio| {
+            portfolio.contacts.iter().find(|contact| contact.verified && contact.kind.method() == method)
+        });
+        let (Some(portfolio), Some(contact)) = (portfolio, contact) else {
+            return Ok((Delivery::Failed, None)); // an administrator was faster
+        };
+        let subject = sending.subject().clone();
+        if !sending.may_send() {
+            return Ok((Delivery::NoMore, None));
+        }
+        if self.trust_in_clock() != Trust::Believed {
+            self.told_of_sending(subject, method, audit::Outcome::Denied, "clock").await;
+            return Ok((Delivery::Failed, None));
+        }
+        let codes = &force.config.codes;
+        let wish = Wish {
+            account: portfolio.account,
+            destination: contact.destination,
+            source: sending.source().clone(),
+            replaces: sending.replaces(),
+            before: sending.before(),
+            lifetime: codes.lifetime,
+            limits: codes.limits(),
+            now: self.clock.now(),
+        };
+        let counter = match self.store.issue_code(wish).await? {
+            Issued::Code(counter) => counter,
+            Issued::TooEarly(from) => return Ok((Delivery::TooEarly(from), None)),
+            Issued::Refused(limit) => {
+                tracing::warn!(user = subject.user, limit, "no code is sent");
+                self.told_of_sending(subject, method, audit::Outcome::Denied, limit).await;
+                return Ok((Delivery::NoMore, None));
+            }
+        };
+        let live = Live { ports: Arc::clone(self), account: portfolio.account, counter };
+        let message = Message {
+            to: self.address(portfolio, contact)?,
+            code: delivered::code(&self.courier_key(portfolio)?, codes.digits, counter),
+            host: force.host.clone(),
+            user: subject.user.clone(),
+            service: subject.service.clone(),
+            rhost: subject.rhost.clone(),
+            lifetime: codes.lifetime,
+        };
+        Ok(match self.give_away(force, contact.kind, message, subject).await {
+            Outcome::Accepted | Outcome::Unknown => {
+                (Delivery::Sent { counter, digits: codes.digits }, Some(live))
+            }
+            Outcome::Rejected(_) | Outcome::Unavailable(_) => (Delivery::Failed, None),
+        })
+    }
+
+    /// Gives a message away. Who takes longer than a person should wait is left to it: perhaps it was sent.
+    async fn give_away(
+        self: &Arc<Self>,
+        force: &InForce,
+        kind: ContactKind,
+        message: Message,
+        subject: audit::Subject,
+    ) -> Outcome {
+        let (ports, config) = (Arc::clone(self), force.config.email.clone());
+        let giving = tokio::spawn(async move {
+            let ContactKind::Email = kind;
+            let outcome = ports.channels.email(&config, &message).await;
+            let told = match outcome {
+                Outcome::Accepted => audit::Outcome::Granted,
+                Outcome::Rejected(_) | Outcome::Unavailable(_) | Outcome::Unknown => audit::Outcome::Denied,
+            };
+            ports.told_of_sending(subject, kind.method(), told, outcome.word()).await;
+            outcome
+        });
+        match tokio::time::timeout(PROMPT, giving).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Outcome::Unavailable("stopped"),
+            Err(_) => Outcome::Unknown,
+        }
+    }
+
+    async fn told_of_sending(
+        &self,
+        subject: audit::Subject,
+        method: Method,
+        outcome: audit::Outcome,
+        reason: &str,
+    ) {
+        let (time, reason) = (self.clock.now(), reason.to_owned());
+        let record = audit::Record {
+            time,
+            event: audit::Event::Send,
+            subject,
+            method: method.name(),
+            outcome,
+            reason,
+        };
+        if let Err(error) = self.store.append(record).await {
+            tracing::error!(%error, "an audit record is lost");
+        }
+    }
+}

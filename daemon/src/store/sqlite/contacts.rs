@@ -1,0 +1,113 @@
+//! Where codes can be sent to, and what they are computed from.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{accounts, trail, unavailable};
+use crate::{
+    audit,
+    clock::Timestamp,
+    engine::delivery::ContactKind,
+    names::{AccountId, FactorId, UserName},
+    secret::Sealed,
+    store::{ContactRecord, NewContact, StoreError},
+};
+
+pub(super) fn contacts(
+    connection: &Connection,
+    account: AccountId,
+) -> Result<Vec<ContactRecord>, StoreError> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT id, kind, masked, destination, sealed, key_version, verified, created FROM contact
+             WHERE account = ?1 ORDER BY kind",
+        )
+        .map_err(unavailable)?;
+    let rows = statement
+        .query_map([account.0], |row| {
+            let kind: String = row.get(1)?;
+            let record = ContactRecord {
+                id: FactorId(row.get(0)?),
+                kind: ContactKind::Email,
+                masked: row.get(2)?,
+                destination: row.get(3)?,
+                sealed: Sealed { bytes: row.get(4)?, key_version: row.get(5)? },
+                verified: row.get(6)?,
+                created: Timestamp(row.get(7)?),
+            };
+            Ok((kind, record))
+        })
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(unavailable)?;
+    let known = |(kind, record): (String, ContactRecord)| {
+        let kind = ContactKind::ALL.into_iter().find(|known| known.name() == kind);
+        let kind = kind.ok_or_else(|| StoreError::Corrupt("a contact has an unknown kind".to_owned()))?;
+        Ok(ContactRecord { kind, ..record })
+    };
+    rows.into_iter().map(known).collect()
+}
+
+pub(super) fn courier(connection: &Connection, account: AccountId) -> Result<Option<Sealed>, StoreError> {
+    connection
+        .prepare_cached("SELECT sealed, key_version FROM courier WHERE account = ?1")
+        .and_then(|mut statement| {
+            let sealed =
+                |row: &rusqlite::Row<'_>| Ok(Sealed { bytes: row.get(0)?, key_version: row.get(1)? });
+            statement.query_row([account.0], sealed).optional()
+        })
+        .map_err(unavailable)
+}
+
+/// See [`crate::store::Store::set_contact`].
+pub(super) fn set_contact(
+    connection: &Connection,
+    (user, uid): (&UserName, u32),
+    contact: &NewContact,
+    now: Timestamp,
+    record: &audit::Record,
+) -> Result<bool, StoreError> {
+    let Some(account) = accounts::account_for(connection, user, uid, now)? else { return Ok(false) };
+    connection
+        .execute(
+            "INSERT INTO contact (id, account, kind, masked, destination, sealed, key_version, verified, created)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT (account, kind) DO UPDATE SET id = excluded.id, masked = excluded.masked,
+             destination = excluded.destination, sealed = excluded.sealed, key_version = excluded.key_version,
+             verified = excluded.verified, created = excluded.created",
+            params![
+                contact.id.0,
+                account.0,
+                contact.kind.name(),
+                contact.masked,
+                contact.destination,
+                contact.sealed.bytes,
+                contact.sealed.key_version,
+                contact.verified,
+                now.0
+            ],
+        )
+        .map_err(unavailable)?;
+    connection
+        .execute(
+            "INSERT INTO courier (account, sealed, key_version) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            params![account.0, contact.courier.bytes, contact.courier.key_version],
+        )
+        .map_err(unavailable)?;
+    trail::append(connection, record)?;
+    Ok(true)
+}
+
+/// See [`crate::store::Store::remove_contact`].
+pub(super) fn remove_contact(
+    connection: &Connection,
+    account: AccountId,
+    kind: ContactKind,
+    record: &audit::Record,
+) -> Result<bool, StoreError> {
+    let removed = connection
+        .execute("DELETE FROM contact WHERE account = ?1 AND kind = ?2", params![account.0, kind.name()])
+        .map_err(unavailable)?;
+    if removed == 1 {
+        trail::append(connection, record)?;
+    }
+    Ok(removed == 1)
+}

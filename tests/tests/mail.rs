@@ -1,0 +1,281 @@
+//! Codes by email, through a real mail server.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::{
+    fs,
+    net::TcpListener,
+    time::{Duration, Instant},
+};
+
+use twinlock_tests::{
+    daemon::Daemon,
+    mail::{AUTHORITY, Postfix, SASL_PASSWORD, code_in, mail, mails},
+    pamhost::{self, pam},
+    ssh::{self, KEYBOARD_INTERACTIVE, PASSWORD_THEN_CODE, client, outcome},
+    terminal::Terminal,
+    world::{self, PASSWORD, World, root},
+};
+
+const PLAIN: &str = "[email]\nfrom = 'Login <login@example.com>'\n";
+const ASK: &str = "Send a code by email to b***@e***.com? Press Enter: ";
+const SENT: &str = "Code sent by email to b***@e***.com. Verification code (or type resend): ";
+
+fn configure(text: &str) {
+    fs::create_dir_all("/etc/twinlock").unwrap();
+    fs::write("/etc/twinlock/twinlock.toml", text).unwrap();
+    world::sh("chmod 0640 /etc/twinlock/twinlock.toml");
+}
+
+fn ready(world: &World, config: &str) -> (Daemon, ssh::Sshd) {
+    configure(config);
+    let daemon = world.daemon();
+    let out = root(&["user", "contact", "bob", "--email", "bob@example.com", "--verified"]);
+    assert!(out.status.success(), "{out:?}");
+    (daemon, world.sshd(PASSWORD_THEN_CODE, KEYBOARD_INTERACTIVE))
+}
+
+/// bob at the prompt behind the password.
+fn bob() -> Terminal {
+    let mut ssh = client("bob", &[]);
+    ssh.answer("Password: ", PASSWORD);
+    ssh
+}
+
+fn sends() -> Vec<String> {
+    let out = root(&["audit", "--event", "send", "--json"]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    let entry = |line: &str| {
+        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+        format!("{} {}", entry["outcome"].as_str().unwrap(), entry["reason"].as_str().unwrap())
+    };
+    text.lines().map(entry).collect()
+}
+
+#[test]
+fn a_login_by_mail_and_nothing_is_sent_before_it_is_asked_for() {
+    let world = World::new();
+    let _postfix = Postfix::start(false);
+    let _running = ready(&world, PLAIN);
+    let mut ssh = bob();
+    ssh.expect(ASK);
+    assert!(mails("bob").is_empty(), "nothing before the answer");
+    ssh.type_line("");
+    ssh.expect(SENT);
+    let letter = mail("bob", 1);
+    let code = code_in(&letter);
+    assert!(code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()), "{letter}");
+    for part in [
+        "Subject: Login code for box",
+        "Auto-Submitted: auto-generated",
+        "From: Login <login@example.com>",
+        "login of bob at sshd on box from 127.0.0.1",
+    ] {
+        assert!(letter.contains(part), "{part:?} in {letter}");
+    }
+    assert!(!letter.lines().any(|line| line.starts_with("Subject") && line.contains(&code)));
+    ssh.type_line(&code);
+    assert!(outcome(ssh, "bob").0);
+    assert_eq!(
+        (sends(), world.logins("bob")),
+        (vec!["granted accepted".to_owned()], vec!["granted".to_owned()])
+    );
+    // It was for that login.
+    let mut ssh = bob();
+    ssh.answer(ASK, &code);
+    ssh.expect("Wrong code. ");
+    ssh.kill();
+    // A wrong password sends nothing, whatever is typed.
+    let mut ssh = client("bob", &[]);
+    ssh.answer("Password: ", "wrong horse");
+    assert!(!outcome(ssh, "bob").0);
+    assert_eq!(mails("bob").len(), 1);
+    let log = world.log();
+    assert!(!log.contains(&code) && !log.contains("bob@example.com\""), "no code, no address in our log");
+    let shown = root(&["user", "show", "bob", "--json"]);
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(shown["contacts"][0]["masked"], "b***@e***.com");
+    assert_eq!(
+        (&shown["contacts"][0]["kind"], &shown["contacts"][0]["verified"]),
+        (&"email".into(), &true.into())
+    );
+}
+
+#[test]
+fn beside_an_app_mail_is_a_word_away_and_a_stranger_sees_neither() {
+    let world = World::new();
+    let _postfix = Postfix::start(false);
+    let _running = ready(&world, PLAIN);
+    let phone = world.enroll("bob");
+    let mut ssh = bob();
+    ssh.answer("Verification code (or type email): ", "email");
+    ssh.expect(SENT);
+    ssh.type_line(&code_in(&mail("bob", 1)));
+    assert!(outcome(ssh, "bob").0);
+    let mut ssh = bob();
+    ssh.answer("Verification code (or type email): ", &phone.code(0));
+    assert!(outcome(ssh, "bob").0);
+    // Where the first factor is not known, nothing is offered and nothing is sent.
+    world::stack("stranger", "auth required pam_twinlock.so\n");
+    let run = pamhost::run(&["-s", "stranger", "-u", "bob", "email", "", "resend"]);
+    assert_eq!((run.code, run.prompts()[0]), (pam::AUTH_ERR, "Verification code: "), "{run:?}");
+    assert_eq!(mails("bob").len(), 1);
+    // Taken away, it is no way any more.
+    assert!(root(&["user", "contact", "bob", "--remove", "email"]).status.success());
+    let mut ssh = bob();
+    ssh.expect("Verification code: ");
+    ssh.kill();
+}
+
+#[test]
+fn a_code_is_of_one_conversation_and_dies_with_it() {
+    let world = World::new();
+    let _postfix = Postfix::start(false);
+    let (daemon, _sshd) = ready(&world, PLAIN);
+    let asked = |count: usize| {
+        let mut ssh = bob();
+        ssh.answer(ASK, "");
+        ssh.expect(SENT);
+        (ssh, code_in(&mail("bob", count)))
+    };
+    let (mut first, of_first) = asked(1);
+    let (mut second, of_second) = asked(2);
+    assert_ne!(of_first, of_second);
+    second.type_line(&of_first);
+    second.expect("Wrong code. ");
+    second.type_line(&of_second);
+    assert!(outcome(second, "bob").0);
+    first.type_line(&of_first);
+    assert!(outcome(first, "bob").0, "the other's was not touched");
+    // Who goes away takes the code along.
+    let (gone, code) = asked(3);
+    gone.kill();
+    let mut ssh = bob();
+    ssh.answer(ASK, &code);
+    ssh.expect("Wrong code. ");
+    ssh.kill();
+    // A restart ends it, and says so.
+    let (mut ssh, code) = asked(4);
+    let daemon = daemon.crash_and_restart();
+    ssh.type_line(&code);
+    ssh.expect("Wrong code. ");
+    ssh.kill();
+    assert!(!world.logins("bob").is_empty());
+    drop(daemon);
+}
+
+#[test]
+fn limits_hold_across_restarts_and_in_parallel() {
+    let world = World::new();
+    let _postfix = Postfix::start(false);
+    let (daemon, _sshd) = ready(&world, &format!("{PLAIN}[codes]\nper-hour = 3\n"));
+    let sent = |ssh: &mut Terminal| {
+        ssh.answer(ASK, "");
+        ssh.expect_either("Code sent by email", "No more codes can be sent now. ")
+    };
+    let mut waiting: Vec<Terminal> = (0..4).map(|_| bob()).collect();
+    let sent_now = waiting.iter_mut().map(sent).filter(|sent| *sent).count();
+    assert_eq!(sent_now, 3);
+    drop(waiting);
+    let daemon = daemon.crash_and_restart();
+    assert!(!sent(&mut bob()));
+    assert_eq!(sends().iter().filter(|send| send.as_str() == "granted accepted").count(), 3);
+    assert!(
+        sends().iter().any(|send| send.contains("limit") || send.contains("live-codes")),
+        "{:?}",
+        sends()
+    );
+    drop(daemon);
+}
+
+#[test]
+fn behind_starttls_with_a_password_and_never_without() {
+    let world = World::new();
+    let _postfix = Postfix::start(true);
+    fs::create_dir_all("/etc/twinlock/credentials").unwrap();
+    let secret = |text: &str| {
+        fs::write("/etc/twinlock/credentials/smtp", text).unwrap();
+        world::sh("chmod 0600 /etc/twinlock/credentials/smtp");
+    };
+    secret(&format!("{SASL_PASSWORD}\n"));
+    let strict = "port = 25\ntls = 'starttls'\nuser = 'login@localhost'\nsecret = 'smtp'\n";
+    let trusted = format!("ca-file = '{AUTHORITY}'\n");
+    let (daemon, _sshd) = ready(&world, &format!("{PLAIN}{strict}{trusted}"));
+    let mut ssh = bob();
+    ssh.answer(ASK, "");
+    ssh.expect(SENT);
+    ssh.type_line(&code_in(&mail("bob", 1)));
+    assert!(outcome(ssh, "bob").0);
+    let fails = || {
+        let mut ssh = bob();
+        ssh.answer(ASK, "");
+        ssh.expect("The code could not be sent. Send a code by email");
+        ssh.kill();
+    };
+    // A wrong password, a certificate that nobody vouches for, no TLS at all.
+    secret("wrong\n");
+    fails();
+    secret(&format!("{SASL_PASSWORD}\n"));
+    assert!(daemon.stop().success());
+    for config in [format!("{PLAIN}{strict}"), PLAIN.to_owned()] {
+        configure(&config);
+        let daemon = world.daemon();
+        fails();
+        drop(daemon);
+    }
+    assert_eq!(mails("bob").len(), 1);
+    let daemon = world.daemon();
+    let told = sends();
+    assert_eq!(told[..2], ["granted accepted", "denied account"], "{told:?}");
+    assert!(told[2..].iter().all(|send| send.starts_with("denied ")), "{told:?}");
+    assert!(!world.log().contains(SASL_PASSWORD));
+    drop(daemon);
+}
+
+#[test]
+fn a_mail_server_that_is_silent_or_absent_keeps_nobody_waiting() {
+    let world = World::new();
+    let (daemon, _sshd) = ready(&world, &format!("{PLAIN}port = 2525\n"));
+    let mut ssh = bob();
+    let begin = Instant::now();
+    ssh.answer(ASK, "");
+    ssh.expect("The code could not be sent. ");
+    assert!(begin.elapsed() < Duration::from_secs(2), "absent: {:?}", begin.elapsed());
+    ssh.kill();
+    let silent = TcpListener::bind("127.0.0.1:2525").unwrap();
+    let mut ssh = bob();
+    ssh.expect(ASK);
+    let begin = Instant::now();
+    ssh.type_line("");
+    ssh.expect(SENT);
+    assert!(begin.elapsed() < Duration::from_secs(3), "silent: {:?}", begin.elapsed());
+    ssh.kill();
+    drop((silent, daemon));
+}
+
+#[test]
+fn an_address_is_parsed_and_never_shown_again() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    for wrong in ["bob", "bob@example.com\r\nBcc: eve@example.com", "bob@", "-oQ/tmp", "a b@example.com"] {
+        let out = root(&["user", "contact", "bob", &format!("--email={wrong}")]);
+        assert_eq!(out.status.code(), Some(1), "{wrong:?}: {out:?}");
+        assert!(String::from_utf8_lossy(&out.stderr).contains("no mail address"), "{out:?}");
+    }
+    let out = root(&["user", "contact", "bob", "--email", "bob.secret@example.com"]);
+    assert!(out.status.success() && !String::from_utf8_lossy(&out.stdout).contains("secret"), "{out:?}");
+    for command in [&["user", "show", "bob"][..], &["user", "list"], &["audit"], &["audit", "--json"]] {
+        let out = root(command);
+        assert!(
+            out.status.success() && !String::from_utf8_lossy(&out.stdout).contains("bob.secret"),
+            "{out:?}"
+        );
+    }
+    let store = fs::read("/var/lib/twinlock/twinlock.db").unwrap();
+    let log = fs::read("/var/lib/twinlock/twinlock.db-wal").unwrap_or_default();
+    let holds = |bytes: &[u8]| bytes.windows(10).any(|window| window == b"bob.secret");
+    assert!(!holds(&store) && !holds(&log), "it is sealed");
+    let key = root(&["key", "rotate"]);
+    assert!(key.status.success() && root(&["db", "check"]).status.success(), "{key:?}");
+    assert!(root(&["user", "contact", "bob", "--remove", "email"]).status.success());
+    assert_eq!(root(&["user", "contact", "bob", "--remove", "email"]).status.code(), Some(1));
+}
