@@ -87,6 +87,12 @@ pub enum Command {
 pub enum Enroll {
     /// An authenticator app: shows a key, asks for a code of it, then it counts
     Totp(EnrollTotp),
+    /// A mail address: a code is sent there, asked for, then it counts
+    Email {
+        address: String,
+        #[command(flatten)]
+        whose: Whose,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod admin;
 mod args;
 mod doctor;
+mod enroll;
 mod failure;
 mod flags;
 mod offer;
@@ -52,7 +53,10 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => own::status(runtime_dir, whose, *json).await,
         Some(Command::Status(whose)) => own::status(runtime_dir, whose, *json).await,
         Some(Command::Verify(whose)) => own::verify(runtime_dir, whose, *json).await,
-        Some(Command::Enroll(Enroll::Totp(options))) => own::enroll_totp(runtime_dir, options, *json).await,
+        Some(Command::Enroll(Enroll::Totp(options))) => enroll::totp(runtime_dir, options, *json).await,
+        Some(Command::Enroll(Enroll::Email { address, whose })) => {
+            enroll::email(runtime_dir, whose, address, *json).await
+        }
         Some(Command::Prefer { method, whose }) => own::prefer(runtime_dir, whose, method, *json).await,
         Some(Command::User(command)) => admin::user(runtime_dir, command, *json).await,
         Some(Command::Policy(command)) => policy::run(runtime_dir, command, *json).await,

@@ -1,34 +1,30 @@
-//! One's own account: status, enroll, verify.
+//! One's own account: status, verify, recovery codes, removing, preferring.
 
 use std::path::Path;
 
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::Channel;
 use twinlock_proto::{
     USER_SOCKET, connect, limit,
     v1::{
-        Answer, EnrollBegin, EnrollReply, Offer, PreferRequest, Question, RecoveryCodes, Refusal,
-        RemoveRequest, StatusRequest, VerifyRequest, VerifyResult, enroll_reply, enroll_step,
-        question::Subject, refusal::Reason, self_service_client::SelfServiceClient, verify_result::Outcome,
+        PreferRequest, RecoveryCodes, RemoveRequest, StatusRequest, VerifyRequest, VerifyResult,
+        self_service_client::SelfServiceClient, verify_result::Outcome,
     },
 };
 
 use crate::{
-    args::{EnrollTotp, Whose},
-    failure::{Failure, LATER, NO, NOT_ALLOWED, answered, answered_slowly},
-    offer,
+    args::Whose,
+    failure::{Failure, LATER, NO, NOT_ALLOWED, answered},
     output::{self, clean, line},
-    terminal::{self, Screen},
+    terminal,
 };
 
-async fn client(runtime_dir: &Path) -> Result<SelfServiceClient<Channel>, Failure> {
+pub async fn client(runtime_dir: &Path) -> Result<SelfServiceClient<Channel>, Failure> {
     let channel = connect::channel(&runtime_dir.join(USER_SOCKET)).await?;
     Ok(SelfServiceClient::new(channel).max_decoding_message_size(limit::MESSAGE))
 }
 
 /// Under sudo the caller is root, and the person may well mean themselves.
-fn check_whose(whose: &Whose) -> Result<(), Failure> {
+pub fn check_whose(whose: &Whose) -> Result<(), Failure> {
     let uid = nix::unistd::getuid();
     match whose.user.as_deref() {
         Some("root") if uid.is_root() => Ok(()),
@@ -113,7 +109,7 @@ async fn ask_for_code() -> Result<VerifyRequest, Failure> {
 }
 
 /// Recovery codes, for paper or a password manager.
-fn show_recovery(codes: &RecoveryCodes) -> Result<(), Failure> {
+pub fn show_recovery(codes: &RecoveryCodes) -> Result<(), Failure> {
     line("Recovery codes: each lets you in once without your phone. They are not shown again.")?;
     for code in &codes.codes {
         line(format!("    {}", clean(code)))?;
@@ -162,77 +158,4 @@ fn word(result: &VerifyResult) -> &'static str {
         Outcome::LastFactor => "last-factor",
         Outcome::Unspecified => "unknown",
     }
-}
-
-pub async fn enroll_totp(runtime_dir: &Path, options: &EnrollTotp, json: bool) -> Result<(), Failure> {
-    check_whose(&options.whose)?;
-    if !options.no_terminal && !terminal::present() {
-        return Err(Failure::usage(
-            "the key would not go to a terminal but to a file or a log; run this at a terminal (or say --no-terminal)",
-        ));
-    }
-    let secret = match options.secret {
-        true => terminal::ask_hidden("Your key (Base32): ").await?.as_str().to_owned(),
-        false => String::new(),
-    };
-    let begin = EnrollBegin { label: options.label.clone(), secret };
-    let (replies, queue) = mpsc::unbounded_channel();
-    let reply = |kind| {
-        replies.send(EnrollReply { kind: Some(kind) }).map_err(|_| Failure::new(LATER, "twinlockd went away"))
-    };
-    reply(enroll_reply::Kind::Begin(begin))?;
-    let mut client = client(runtime_dir).await?;
-    let mut steps = answered(client.enroll_totp(UnboundedReceiverStream::new(queue))).await?.into_inner();
-    let mut screen = None;
-    while let Some(step) = answered_slowly(steps.message()).await? {
-        match step.kind {
-            Some(enroll_step::Kind::Question(question)) => {
-                let answer = answer(&question).await?;
-                reply(enroll_reply::Kind::Answer(answer))?;
-            }
-            Some(enroll_step::Kind::Offer(offered)) => screen = Some(show(&offered, options)?),
-            Some(enroll_step::Kind::Recovery(codes)) => show_recovery(&codes)?,
-            Some(enroll_step::Kind::Enrolled(factor)) => {
-                drop(screen);
-                if json {
-                    return output::json(&serde_json::json!({ "factor": factor.id, "label": factor.label }));
-                }
-                line(format!("Done: factor {} \"{}\" counts from now on.", factor.id, clean(&factor.label)))?;
-                return line("The code that you just typed is spent; the next login needs the next one.");
-            }
-            Some(enroll_step::Kind::Refusal(refusal)) => {
-                drop(screen);
-                return Err(refused(&refusal));
-            }
-            None => break,
-        }
-    }
-    drop(screen);
-    Err(Failure::new(LATER, "twinlockd ended the enrollment; nothing has changed, try again"))
-}
-
-fn show(offered: &Offer, options: &EnrollTotp) -> Result<Screen, Failure> {
-    let screen = Screen::enter();
-    offer::show(&offered.secret, &offered.uri, terminal::qr_form(options.qr))?;
-    Ok(screen)
-}
-
-async fn answer(question: &Question) -> Result<Answer, Failure> {
-    let text = clean(&question.text);
-    let typed = match question.subject() {
-        Subject::Password => terminal::ask_hidden(&text).await?,
-        Subject::CurrentCode | Subject::NewCode | Subject::Saved => terminal::ask(&text).await?,
-        Subject::Unspecified => {
-            return Err(Failure::new(LATER, "twinlockd asked something that only a newer version knows"));
-        }
-    };
-    Ok(Answer { text: typed.as_str().to_owned() })
-}
-
-fn refused(refusal: &Refusal) -> Failure {
-    let code = match refusal.reason() {
-        Reason::Throttled | Reason::Expired => LATER,
-        Reason::Wrong | Reason::NotAllowed | Reason::Unspecified => NO,
-    };
-    Failure::new(code, clean(&refusal.text))
 }

@@ -31,7 +31,7 @@ secret_message! {
     Prompt: text;
     ContactRequest: email;
     Notice: text;
-    EnrollBegin: secret;
+    EnrollBegin: secret, email;
     Offer: secret, uri;
     VerifyRequest: code;
     ProvisionRequest: secret;

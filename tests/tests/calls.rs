@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use twinlock_tests::world::{self, World, as_user};
 
 /// What an empty message gets where the method is served and the caller may call it.
-const SERVED: [(&str, &str); 25] = [
+const SERVED: [(&str, &str); 26] = [
     ("Login/Authenticate", "InvalidArgument"), // no opening message
     ("SelfService/Status", "Ok"),
     ("SelfService/EnrollTotp", "InvalidArgument"),
+    ("SelfService/EnrollEmail", "InvalidArgument"),
     ("SelfService/Verify", "Ok"), // not enrolled
     ("SelfService/RenewRecovery", "Ok"),
     ("SelfService/RemoveFactor", "Ok"),           // no such factor

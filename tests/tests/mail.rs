@@ -279,3 +279,82 @@ fn an_address_is_parsed_and_never_shown_again() {
     assert!(root(&["user", "contact", "bob", "--remove", "email"]).status.success());
     assert_eq!(root(&["user", "contact", "bob", "--remove", "email"]).status.code(), Some(1));
 }
+
+fn enroll_email(user: &str, address: &str) -> Terminal {
+    let mut command = world::as_user(user, "twinlock");
+    command.args(["enroll", "email", address]);
+    Terminal::run(command)
+}
+
+#[test]
+fn an_address_counts_when_its_owner_typed_the_code_and_the_old_one_is_told() {
+    let world = World::new();
+    let _postfix = Postfix::start(false);
+    configure(PLAIN);
+    let (_daemon, _sshd) = (world.daemon(), world.sshd(PASSWORD_THEN_CODE, KEYBOARD_INTERACTIVE));
+    // Abandoned, wrong, of somebody who is not the owner: nothing has changed.
+    let mut command = enroll_email("bob", "bob@example.com");
+    command.answer("Login password of bob: ", PASSWORD);
+    command.expect("Code sent by email to b***@e***.com. Type it: ");
+    let first = code_in(&mail("bob", 1));
+    command.kill();
+    let mut command = enroll_email("bob", "bob@example.com");
+    command.answer("Login password of bob: ", PASSWORD);
+    command.answer("Type it: ", &first);
+    for _ in 0..2 {
+        command.answer("Wrong code. Type the code that was sent: ", "000000");
+    }
+    assert_ne!(command.finish().1, 0);
+    let shown = || String::from_utf8(root(&["user", "show", "bob", "--json"]).stdout).unwrap();
+    assert!(!shown().contains("b***@e***.com"), "{}", shown());
+    let mut command = enroll_email("bob", "bob@example.com");
+    command.answer("Login password of bob: ", PASSWORD);
+    command.answer("Type it: ", &code_in(&mail("bob", 3)));
+    let (said, code) = command.finish();
+    assert!(code == 0 && said.contains("codes can be sent by email to b***@e***.com"), "{said}");
+    let mut ssh = bob();
+    ssh.answer(ASK, "");
+    ssh.answer(SENT, &code_in(&mail("bob", 4)));
+    assert!(outcome(ssh, "bob").0);
+    // Another address: the password is not enough, a code that comes to the old one is asked too.
+    let mut command = enroll_email("bob", "alice@example.com");
+    command.answer("Login password of bob: ", PASSWORD);
+    command.answer("Code sent by email to b***@e***.com. Type it: ", &code_in(&mail("bob", 5)));
+    command.answer("Code sent by email to a***@e***.com. Type it: ", &code_in(&mail("alice", 1)));
+    assert_eq!(command.finish().1, 0);
+    let told = mail("bob", 6);
+    assert!(told.contains("go to a***@e***.com from now on") && !told.contains("alice@"), "{told}");
+    let mut ssh = bob();
+    ssh.expect("Send a code by email to a***@e***.com? Press Enter: ");
+    ssh.kill();
+    // The same address, one that is none, a role without mail.
+    for (address, why) in
+        [("alice@example.com", "you have this address already"), ("nobody", "no mail address")]
+    {
+        let (said, code) = enroll_email("bob", address).finish();
+        assert!(code == 1 && said.contains(why), "{said}");
+    }
+    let preferred = world::as_user("bob", "twinlock").args(["prefer", "email"]).output().unwrap();
+    assert!(preferred.status.success(), "{preferred:?}");
+}
+
+#[test]
+fn who_has_only_mail_adds_an_app_with_password_and_mail() {
+    let world = World::new();
+    let _postfix = Postfix::start(false);
+    let _running = ready(&world, PLAIN);
+    let mut command = world::as_user("bob", "twinlock");
+    command.args(["enroll", "totp", "--no-terminal", "--qr", "none"]);
+    let mut enroll = Terminal::run(command);
+    enroll.answer("Login password of bob: ", PASSWORD);
+    enroll.answer("Code sent by email to b***@e***.com. Type it: ", &code_in(&mail("bob", 1)));
+    let offered = enroll.expect("Add this to your authenticator app");
+    let key = offered.lines().find_map(|line| line.trim().strip_prefix("Key:")).unwrap().trim().to_owned();
+    let phone = twinlock_tests::phone::Phone::with_key(&key);
+    enroll.answer("shows: ", &phone.code(0));
+    enroll.answer("Press Enter when you have saved them: ", "");
+    assert_eq!(enroll.finish().1, 0);
+    let mut ssh = bob();
+    ssh.answer("Verification code (or type email): ", &phone.code(1));
+    assert!(outcome(ssh, "bob").0);
+}

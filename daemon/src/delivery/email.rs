@@ -12,7 +12,7 @@ use lettre::{
     },
 };
 
-use super::{Message, Outcome};
+use super::{Message, Outcome, Text};
 use crate::{
     config::{Email, Tls},
     engine::prompt,
@@ -76,26 +76,51 @@ fn parameters(config: &Email) -> Option<TlsParameters> {
 
 fn compose(config: &Email, message: &Message) -> Option<lettre::Message> {
     let from: Mailbox = config.from.as_ref()?.parse().ok()?;
-    let Message { to, code, host, user, service, rhost, lifetime } = message;
-    let [host, user, service, rhost] =
-        [(host, 64), (user, 64), (service, 32), (rhost, 64)].map(|(text, limit)| printable(text, limit));
-    let from_where = if rhost.is_empty() { String::new() } else { format!(" from {rhost}") };
-    let text = format!(
-        "{code}\n\nThis is the code for the login of {user} at {service} on {host}{from_where}.\n\
-         It can be used for {lifetime}, in the login that asked for it.\n\n\
-         If that was not you, somebody knows your password: change it, and tell your administrator.\n",
-        code = code.expose(),
-        lifetime = prompt::duration(*lifetime),
-    );
+    let (subject, text) = words(message);
     lettre::Message::builder()
         .from(from)
-        .to(Mailbox::new(None, to.parsed()))
-        .subject(format!("Login code for {host}"))
+        .to(Mailbox::new(None, message.to.parsed()))
+        .subject(subject)
         .header(ContentType::TEXT_PLAIN)
         .header(Automatic)
         .message_id(None)
         .body(text)
         .ok()
+}
+
+/// Subject and text. The code is the first line, and in no subject.
+fn words(message: &Message) -> (String, String) {
+    let Message { to: _, text, host, user, service, rhost, lifetime } = message;
+    let [host, user, service, rhost] =
+        [(host, 64), (user, 64), (service, 32), (rhost, 64)].map(|(text, limit)| printable(text, limit));
+    let from_where = if rhost.is_empty() { String::new() } else { format!(" from {rhost}") };
+    let lifetime = prompt::duration(*lifetime);
+    match text {
+        Text::Login(code) => (
+            format!("Login code for {host}"),
+            format!(
+                "{}\n\nThis is the code for the login of {user} at {service} on {host}{from_where}.\n\
+                 It can be used for {lifetime}, in the login that asked for it.\n\n\
+                 If that was not you, somebody knows your password: change it, and tell your administrator.\n",
+                code.expose()
+            ),
+        ),
+        Text::Confirm(code) => (
+            format!("Confirm this address for {host}"),
+            format!(
+                "{}\n\nType this code where you asked for it, and login codes of {user} on {host} will come to this \
+                 address.\nIt can be used for {lifetime}.\n\nIf that was not you, do nothing.\n",
+                code.expose()
+            ),
+        ),
+        Text::Changed(masked) => (
+            format!("Login codes of {host} go to another address"),
+            format!(
+                "Login codes of {user} on {host} go to {masked} from now on, and no more to this address.\n\n\
+                 If that was not you, tell your administrator at once.\n"
+            ),
+        ),
+    }
 }
 
 /// RFC 3834: no answers to this.

@@ -16,8 +16,8 @@ use crate::{config::Email, secret::Secret};
 pub struct Message {
     /// Where to.
     pub to: Address,
-    /// The code.
-    pub code: Secret<String>,
+    /// What it says.
+    pub text: Text,
     /// The host that asks for it.
     pub host: String,
     /// Whose login it is for.
@@ -28,6 +28,16 @@ pub struct Message {
     pub rhost: String,
     /// How long it can be used.
     pub lifetime: Duration,
+}
+
+/// What a message says.
+pub enum Text {
+    /// The code of a login.
+    Login(Secret<String>),
+    /// The code that shows that an address is its owner's.
+    Confirm(Secret<String>),
+    /// Codes go to another address from now on: its masked form.
+    Changed(String),
 }
 
 /// What became of a message.

@@ -4,6 +4,7 @@ mod accounts;
 mod admin;
 mod answers;
 mod beginning;
+mod contact_enrollment;
 mod contacts;
 mod convert;
 mod enrolling;
@@ -17,9 +18,11 @@ mod self_service;
 mod sending;
 mod spares;
 mod status;
+mod talk;
 mod time;
 mod trail;
 mod upkeep;
+mod vouching;
 
 use std::{
     collections::BTreeMap,

@@ -11,7 +11,7 @@ use twinlock_proto::v1::{
 };
 
 use super::{
-    Ports, enrollment,
+    Ports, contact_enrollment, enrollment,
     policy::Place,
     status::{Undecided, undecided},
 };
@@ -42,6 +42,7 @@ impl Service {
 #[tonic::async_trait]
 impl SelfService for Service {
     type EnrollTotpStream = ReceiverStream<Result<EnrollStep, Status>>;
+    type EnrollEmailStream = ReceiverStream<Result<EnrollStep, Status>>;
 
     async fn status(&self, request: Request<StatusRequest>) -> Result<Response<v1::Account>, Status> {
         let owner = access::owner(&request)?;
@@ -61,6 +62,19 @@ impl SelfService for Service {
         let ports = Arc::clone(&self.ports);
         tokio::spawn(async move {
             enrollment::enroll(&ports, &owner, request.into_inner(), &steps).await;
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn enroll_email(
+        &self,
+        request: Request<Streaming<EnrollReply>>,
+    ) -> Result<Response<Self::EnrollEmailStream>, Status> {
+        let owner = access::owner(&request)?;
+        let (steps, receiver) = mpsc::channel(2);
+        let ports = Arc::clone(&self.ports);
+        tokio::spawn(async move {
+            contact_enrollment::enroll(&ports, &owner, request.into_inner(), &steps).await;
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
@@ -148,9 +162,15 @@ impl Ports {
             "" => None,
             name => Some(method(name)?),
         };
-        // Contacts and hard tokens will be looked for here too.
-        let has =
-            |method| method == Method::Totp && portfolio.as_ref().is_some_and(|p| !p.factors.is_empty());
+        let has = |method: Method| {
+            portfolio.as_ref().is_some_and(|portfolio| {
+                (method == Method::Totp && !portfolio.factors.is_empty())
+                    || portfolio
+                        .contacts
+                        .iter()
+                        .any(|contact| contact.verified && contact.kind.method() == method)
+            })
+        };
         let (Some(portfolio), true) = (&portfolio, method.is_none_or(has)) else {
             return Err(Undecided::Conflict(
                 "you have nothing of that kind; see twinlock status for what you have".to_owned(),

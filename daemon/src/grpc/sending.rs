@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     audit,
-    delivery::{Address, Message, Outcome},
+    delivery::{Address, Message, Outcome, Text},
     engine::{
         clock_guard::Trust,
         delivery::{ContactKind, Issued, Wish},
@@ -69,7 +69,11 @@ impl Ports {
             .open(sealed, Binding { user: &user, uid: portfolio.uid, factor: &id, kind: COURIER })?)
     }
 
-    fn address(&self, portfolio: &Portfolio, contact: &ContactRecord) -> Result<Address, Undecided> {
+    pub(super) fn address(
+        &self,
+        portfolio: &Portfolio,
+        contact: &ContactRecord,
+    ) -> Result<Address, Undecided> {
         let user =
             UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
         let (uid, kind) = (portfolio.uid, contact.kind.name());
@@ -113,6 +117,18 @@ impl Ports {
             limits: codes.limits(),
             now: self.clock.now(),
         };
+        self.post(force, (portfolio, contact), wish, subject).await
+    }
+
+    /// Issues a code and gives it away.
+    pub(super) async fn post(
+        self: &Arc<Self>,
+        force: &InForce,
+        (portfolio, contact): (&Portfolio, &ContactRecord),
+        wish: Wish,
+        subject: audit::Subject,
+    ) -> Result<(Delivery, Option<Live>), Undecided> {
+        let (codes, method) = (&force.config.codes, contact.kind.method());
         let counter = match self.store.issue_code(wish).await? {
             Issued::Code(counter) => counter,
             Issued::TooEarly(from) => return Ok((Delivery::TooEarly(from), None)),
@@ -125,7 +141,7 @@ impl Ports {
         let live = Live { ports: Arc::clone(self), account: portfolio.account, counter };
         let message = Message {
             to: self.address(portfolio, contact)?,
-            code: delivered::code(&self.courier_key(portfolio)?, codes.digits, counter),
+            text: Text::Login(delivered::code(&self.courier_key(portfolio)?, codes.digits, counter)),
             host: force.host.clone(),
             user: subject.user.clone(),
             service: subject.service.clone(),
@@ -141,7 +157,7 @@ impl Ports {
     }
 
     /// Gives a message away. Who takes longer than a person should wait is left to it: perhaps it was sent.
-    async fn give_away(
+    pub(super) async fn give_away(
         self: &Arc<Self>,
         force: &InForce,
         kind: ContactKind,
@@ -166,7 +182,7 @@ impl Ports {
         }
     }
 
-    async fn told_of_sending(
+    pub(super) async fn told_of_sending(
         &self,
         subject: audit::Subject,
         method: Method,

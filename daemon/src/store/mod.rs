@@ -276,6 +276,9 @@ pub trait Store: Ledger<Error = StoreError> {
     /// A code that may be sent, if the limits allow it; it is counted before it is sent.
     async fn issue_code(&self, wish: Wish) -> Result<Issued, StoreError>;
 
+    /// Counts a message that has no code of a login in it; `Issued::Code` says that it may be sent.
+    async fn count_sending(&self, wish: Wish) -> Result<Issued, StoreError>;
+
     /// Ends a code: its conversation is over.
     async fn end_code(&self, account: AccountId, counter: i64) -> Result<(), StoreError>;
 

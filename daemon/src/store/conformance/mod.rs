@@ -1,5 +1,6 @@
 //! What every backend must do. Run on each of them.
 
+mod delivering;
 mod enrolling;
 
 use std::{sync::Arc, time::Duration};

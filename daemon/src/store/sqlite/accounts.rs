@@ -142,7 +142,7 @@ pub(super) fn add_factor(
     let existing = portfolio.map(|portfolio| portfolio.factors).unwrap_or_default();
     let (active, matched) = match &new.proof {
         Proof::FirstFactor(_) if !existing.is_empty() || has_contact => return Ok(Added::NotFirst),
-        Proof::Code(_, vouching) if !still_vouches(&existing, vouching.as_ref()) => {
+        Proof::Code(_, vouching) if !still_vouches(&existing, has_contact, vouching.as_ref()) => {
             return Ok(Added::NotFirst);
         }
         Proof::FirstFactor(matched) | Proof::Code(matched, _) => (true, Some(*matched)),
@@ -196,10 +196,10 @@ pub(super) fn add_factor(
 }
 
 /// An administrator may have reset the user between the code and this.
-fn still_vouches(existing: &[FactorRecord], vouching: Option<&FactorId>) -> bool {
+fn still_vouches(existing: &[FactorRecord], has_contact: bool, vouching: Option<&FactorId>) -> bool {
     match vouching {
         Some(id) => existing.iter().any(|factor| factor.id == *id),
-        None => !existing.is_empty(),
+        None => has_contact || !existing.is_empty(),
     }
 }
 

@@ -16,14 +16,14 @@ use crate::{
 /// See [`crate::store::Store::issue_code`].
 pub(super) fn issue(connection: &Connection, wish: &Wish) -> Result<Issued, StoreError> {
     let (account, now) = (wish.account.0, wish.now);
-    connection.execute("DELETE FROM sending WHERE at <= ?1", [now.before(MEMORY).0]).map_err(unavailable)?;
     connection.execute("DELETE FROM code WHERE expires <= ?1", [now.0]).map_err(unavailable)?;
     let live: u32 = connection
         .prepare_cached("SELECT count(*) FROM code WHERE account = ?1 AND counter IS NOT ?2")
         .and_then(|mut statement| statement.query_row(params![account, wish.replaces], |row| row.get(0)))
         .map_err(unavailable)?;
-    if let Err(refused) = judge(wish, &sent(connection)?, live as usize) {
-        return Ok(refused);
+    let counted = count(connection, wish, live)?;
+    if !matches!(counted, Issued::Code(_)) {
+        return Ok(counted);
     }
     if let Some(old) = wish.replaces {
         end(connection, wish.account, old)?;
@@ -38,13 +38,24 @@ pub(super) fn issue(connection: &Connection, wish: &Wish) -> Result<Issued, Stor
             params![account, counter, now.after(wish.lifetime).0],
         )
         .map_err(unavailable)?;
+    Ok(Issued::Code(counter))
+}
+
+/// See [`crate::store::Store::count_sending`].
+pub(super) fn count(connection: &Connection, wish: &Wish, live: u32) -> Result<Issued, StoreError> {
+    connection
+        .execute("DELETE FROM sending WHERE at <= ?1", [wish.now.before(MEMORY).0])
+        .map_err(unavailable)?;
+    if let Err(refused) = judge(wish, &sent(connection)?, live as usize) {
+        return Ok(refused);
+    }
     connection
         .execute(
             "INSERT INTO sending (account, destination, source, at) VALUES (?1, ?2, ?3, ?4)",
-            params![account, wish.destination, wish.source.as_str(), now.0],
+            params![wish.account.0, wish.destination, wish.source.as_str(), wish.now.0],
         )
         .map_err(unavailable)?;
-    Ok(Issued::Code(counter))
+    Ok(Issued::Code(0))
 }
 
 fn sent(connection: &Connection) -> Result<Vec<Sending>, StoreError> {

@@ -249,6 +249,10 @@ impl Store for Sqlite {
         self.write(move |connection| deliveries::issue(connection, &wish)).await
     }
 
+    async fn count_sending(&self, wish: Wish) -> Result<Issued, StoreError> {
+        self.write(move |connection| deliveries::count(connection, &wish, 0)).await
+    }
+
     async fn end_code(&self, account: AccountId, counter: i64) -> Result<(), StoreError> {
         self.write(move |connection| deliveries::end(connection, account, counter)).await
     }

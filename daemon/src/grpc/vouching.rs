@@ -1,0 +1,202 @@
+//! Who may add to an account: somebody proves to be its owner, by what they have already.
+
+use std::sync::Arc;
+
+use twinlock_proto::v1::{question::Subject, refusal::Reason};
+
+use super::{
+    Ports,
+    self_service::{Own, own_subject},
+    talk::{End, Talk, refused, throttled},
+};
+use crate::{
+    access::Owner,
+    audit,
+    engine::{
+        delivery::Wish,
+        prompt,
+        proof::{self, Accepted, Attempt, Candidate, Settled},
+        sending::{Delivery, Sent},
+        throttle::{Account as Charged, Budget, Standing},
+    },
+    factor::code::{Code, Typed},
+    names::{FactorId, Source},
+    store::{Charge, ContactRecord, Portfolio},
+};
+
+/// Wrong passwords or codes.
+const PROOFS: u32 = 3;
+
+/// Who vouches, before there is a code of what is new.
+pub(super) enum Vouched {
+    Password,
+    /// A code of this factor; `None`: a spare code, or one that was sent.
+    Code(Option<FactorId>),
+}
+
+/// What somebody has already: a code of a factor; else the login password, and where there is a contact a code that is sent
+/// there.
+pub(super) async fn vouch(
+    ports: &Arc<Ports>,
+    owner: &Owner,
+    own: &Own,
+    talk: &mut Talk,
+) -> Result<Vouched, End> {
+    if let Some(portfolio) = own.portfolio.as_ref().filter(|portfolio| !portfolio.factors.is_empty()) {
+        return Ok(Vouched::Code(current_code(ports, owner, own, portfolio, talk).await?));
+    }
+    password(ports, owner, own, talk).await?;
+    let contact = own
+        .portfolio
+        .as_ref()
+        .and_then(|portfolio| Some((portfolio, portfolio.contacts.iter().find(|contact| contact.verified)?)));
+    match contact {
+        None => Ok(Vouched::Password),
+        Some((portfolio, contact)) => {
+            contact_code(ports, owner, own, (portfolio, contact), talk).await?;
+            Ok(Vouched::Code(None))
+        }
+    }
+}
+
+/// A code that is sent to a contact that counts.
+async fn contact_code(
+    ports: &Arc<Ports>,
+    owner: &Owner,
+    own: &Own,
+    (portfolio, contact): (&Portfolio, &ContactRecord),
+    talk: &mut Talk,
+) -> Result<(), End> {
+    let (force, subject) = (ports.in_force(), own_subject(owner, &own.account));
+    let (source, method) = (Source::local("user.sock", "", owner.uid()), contact.kind.method());
+    let codes = &force.config.codes;
+    let wish = Wish {
+        account: portfolio.account,
+        destination: contact.destination,
+        source: source.clone(),
+        replaces: None,
+        before: 0,
+        lifetime: codes.lifetime,
+        limits: codes.limits(),
+        now: ports.clock.now(),
+    };
+    let (delivery, _live) = ports.post(&force, (portfolio, contact), wish, subject.clone()).await?;
+    let Delivery::Sent { counter, digits } = delivery else {
+        return refused(
+            Reason::NotAllowed,
+            format!(
+                "no code could be sent to {}; try again later, or ask your administrator",
+                contact.masked
+            ),
+        );
+    };
+    let sent = Sent { counter, method, digits, tries: PROOFS };
+    let mut text = format!("{}Type it: ", prompt::sent(method.name(), &contact.masked));
+    for _ in 0..u32::from(codes.tries) {
+        let answer = talk.ask(Subject::CurrentCode, &text).await?;
+        let code = Code::parse(&answer.text).ok();
+        let right = match &code {
+            Some(code) => ports.is_delivered(portfolio, code, sent)?,
+            None => false,
+        };
+        let now = ports.clock.now();
+        let attempt = Attempt {
+            account: Some(portfolio.account),
+            candidates: right.then_some(Candidate::Delivered { counter, method }).into_iter().collect(),
+            budgets: ports.own_budgets(owner.uid()),
+            source: source.clone(),
+            began: now,
+            now,
+            event: audit::Event::Verify,
+            subject: subject.clone(),
+        };
+        match proof::settle(ports.store.as_ref(), attempt).await? {
+            Settled::Passed(..) => return Ok(()),
+            Settled::Refused(standing) => return throttled(ports.wait(standing)),
+            Settled::Used => {
+                return refused(Reason::Expired, "the time of that code is over; nothing has changed");
+            }
+            Settled::Wrong => "Wrong code. Type the code that was sent: ".clone_into(&mut text),
+        }
+    }
+    refused(Reason::Wrong, "no right code in three tries; nothing has changed")
+}
+
+/// The login password, each try charged before it is made.
+async fn password(ports: &Ports, owner: &Owner, own: &Own, talk: &mut Talk) -> Result<(), End> {
+    let rule = ports.in_force().config.limits.user();
+    let budget = Budget { account: Charged::Password(owner.uid()), rule };
+    let mut text = format!("Login password of {}: ", own.account.name);
+    for _ in 0..PROOFS {
+        let standing = ports.store.standing(vec![budget.clone()], ports.clock.now()).await?;
+        if standing != Standing::Open {
+            return throttled(ports.wait(standing));
+        }
+        let answer = talk.ask(Subject::Password, &text).await?;
+        let source = Source::local("user.sock", "", owner.uid());
+        let charge = match ports.store.charge(budget.clone(), source, ports.clock.now()).await? {
+            Charge::Taken(charge) => charge,
+            Charge::Refused(standing) => return throttled(ports.wait(standing)),
+        };
+        let right = match ports.directory.confirm_password(&own.account.name, &answer.text).await {
+            Ok(right) => right,
+            Err(error) => {
+                ports.store.refund(charge).await?; // nobody was wrong
+                return Err(error.into());
+            }
+        };
+        let outcome = if right { audit::Outcome::Granted } else { audit::Outcome::Denied };
+        ports.store.append(record(ports, audit::Event::Password, owner, own, outcome, "")).await?;
+        if right {
+            ports.store.forgive(charge).await?;
+            return Ok(());
+        }
+        text = format!("Wrong password. Login password of {}: ", own.account.name);
+    }
+    refused(Reason::Wrong, "the login password was wrong three times; nothing has changed")
+}
+
+/// A code of a factor that the user has.
+async fn current_code(
+    ports: &Ports,
+    owner: &Owner,
+    own: &Own,
+    portfolio: &Portfolio,
+    talk: &mut Talk,
+) -> Result<Option<FactorId>, End> {
+    let mut text = "Verification code of a factor you have: ".to_owned();
+    for _ in 0..PROOFS {
+        let answer = talk.ask(Subject::CurrentCode, &text).await?;
+        let Ok(code) = Typed::parse(&answer.text) else {
+            "Wrong code. Verification code of a factor you have: ".clone_into(&mut text);
+            continue;
+        };
+        let subject = own_subject(owner, &own.account);
+        match ports.settle_own(portfolio, &code, audit::Event::Verify, subject).await? {
+            Settled::Passed(_, Accepted::Step(factor), _) => return Ok(Some(factor)),
+            Settled::Passed(_, Accepted::Spare { .. } | Accepted::Delivered, _) => return Ok(None),
+            Settled::Refused(standing) => return throttled(ports.wait(standing)),
+            Settled::Used => text = format!("{}Verification code of a factor you have: ", prompt::USED),
+            Settled::Wrong => "Wrong code. Verification code of a factor you have: ".clone_into(&mut text),
+        }
+    }
+    refused(Reason::Wrong, "no right code in three tries; nothing has changed")
+}
+
+pub(super) fn record(
+    ports: &Ports,
+    event: audit::Event,
+    owner: &Owner,
+    own: &Own,
+    outcome: audit::Outcome,
+    reason: &str,
+) -> audit::Record {
+    audit::Record {
+        time: ports.clock.now(),
+        event,
+        subject: own_subject(owner, &own.account),
+        method: if event == audit::Event::Enroll { "totp" } else { "" },
+        outcome,
+        reason: reason.to_owned(),
+    }
+}

@@ -1,0 +1,141 @@
+//! Contacts, and codes that are sent to them.
+
+use super::*;
+use crate::{
+    config::Codes,
+    engine::{delivery::Issued, policy::Method},
+};
+
+fn contact(id: &str, verified: bool) -> NewContact {
+    NewContact {
+        id: FactorId(id.into()),
+        kind: ContactKind::Email,
+        masked: "a***@e***.com".into(),
+        destination: [7; 32],
+        sealed: Sealed { key_version: 1, bytes: id.into() },
+        verified,
+        courier: Sealed { key_version: 1, bytes: vec![9] },
+    }
+}
+
+async fn set(world: &World, user: &str, uid: u32, contact: NewContact) -> bool {
+    let name = UserName::parse(user).unwrap();
+    world.store.set_contact(&name, uid, contact, NOW, record(Event::Contact, user)).await.unwrap()
+}
+
+/// Somebody with a contact that counts.
+async fn reachable(world: &World, user: &str) -> Portfolio {
+    assert!(set(world, user, 1000, contact(user, true)).await);
+    world.store.portfolio(&UserName::parse(user).unwrap()).await.unwrap().unwrap()
+}
+
+fn wish(portfolio: &Portfolio) -> Wish {
+    Wish {
+        account: portfolio.account,
+        destination: portfolio.contacts[0].destination,
+        source: Source::local("sshd", "", 0),
+        replaces: None,
+        before: 0,
+        lifetime: Duration::from_secs(300),
+        limits: Codes::default().limits(),
+        now: NOW,
+    }
+}
+
+fn spend(portfolio: &Portfolio, counter: i64, seconds: u64) -> Attempt {
+    Attempt {
+        account: Some(portfolio.account),
+        candidates: vec![Candidate::Delivered { counter, method: Method::Email }],
+        budgets: Vec::new(),
+        source: Source::local("sshd", "", 0),
+        began: NOW,
+        now: NOW.after(Duration::from_secs(seconds)),
+        event: Event::Login,
+        subject: Subject::default(),
+    }
+}
+
+#[tokio::test]
+async fn a_delivered_code_works_once_in_its_time() {
+    let world = world().await;
+    let alice = reachable(&world, "alice").await;
+    let accepted = Ruling::Accepted(Accepted::Delivered, Missed::default());
+    let issue = || world.store.issue_code(wish(&alice));
+    assert_eq!((issue().await.unwrap(), issue().await.unwrap()), (Issued::Code(1), Issued::Code(2)));
+    assert_eq!(world.store.settle(spend(&alice, 2, 1)).await.unwrap(), accepted);
+    assert_eq!(world.store.settle(spend(&alice, 2, 1)).await.unwrap(), Ruling::Used);
+    assert_eq!(world.store.settle(spend(&alice, 1, 299)).await.unwrap(), accepted, "the other's lives on");
+    assert_eq!(issue().await.unwrap(), Issued::Code(3), "no counter comes again");
+    assert_eq!(world.store.settle(spend(&alice, 3, 300)).await.unwrap(), Ruling::Used, "its time is over");
+    // Replaced, ended, of another daemon's time.
+    let Issued::Code(first) = issue().await.unwrap() else { panic!() };
+    let again =
+        Wish { replaces: Some(first), before: 1, now: NOW.after(Duration::from_secs(60)), ..wish(&alice) };
+    let Issued::Code(second) = world.store.issue_code(again).await.unwrap() else { panic!() };
+    assert_eq!(world.store.settle(spend(&alice, first, 61)).await.unwrap(), Ruling::Used);
+    world.store.end_code(alice.account, second).await.unwrap();
+    assert_eq!(world.store.settle(spend(&alice, second, 61)).await.unwrap(), Ruling::Used);
+    let later = Wish { now: NOW.after(Duration::from_secs(4000)), ..wish(&alice) };
+    let Issued::Code(third) = world.store.issue_code(later).await.unwrap() else { panic!() };
+    world.store.end_codes().await.unwrap();
+    assert_eq!(world.store.settle(spend(&alice, third, 4001)).await.unwrap(), Ruling::Used);
+}
+
+#[tokio::test]
+async fn no_more_codes_are_issued_than_the_limits_allow_however_many_ask_at_once() {
+    let world = world().await;
+    let alice = reachable(&world, "alice").await;
+    let asking: Vec<_> = (0..20)
+        .map(|_| {
+            let (store, wish) = (Arc::clone(&world.store), wish(&alice));
+            tokio::spawn(async move { store.issue_code(wish).await.unwrap() })
+        })
+        .collect();
+    let mut issued = 0;
+    for task in asking {
+        issued += u32::from(matches!(task.await.unwrap(), Issued::Code(_)));
+    }
+    assert_eq!(issued, 3, "three can be used at the same time");
+    world.store.end_codes().await.unwrap();
+    let world = world.reopened().await;
+    for expected in [Issued::Code(4), Issued::Code(5), Issued::Refused("user-limit")] {
+        assert_eq!(world.store.issue_code(wish(&alice)).await.unwrap(), expected);
+    }
+    let other = reachable(&world, "bob").await;
+    assert_eq!(world.store.count_sending(wish(&other)).await.unwrap(), Issued::Refused("destination-limit"));
+    let elsewhere = Wish { destination: [8; 32], ..wish(&other) };
+    assert_eq!(world.store.count_sending(elsewhere).await.unwrap(), Issued::Code(0));
+}
+
+#[tokio::test]
+async fn a_contact_that_counts_is_a_factor_to_the_store() {
+    let world = world().await;
+    let alice = reachable(&world, "alice").await;
+    assert!(alice.enrolled() && alice.courier.is_some());
+    // With the first factor alone nobody adds to it; with a code of it they do.
+    let add = |label: &str, proof| {
+        world.store.add_factor(factor("alice", 1000, label, proof), record(Event::Enroll, "alice"))
+    };
+    assert_eq!(add("thief", Proof::FirstFactor(at(5))).await.unwrap(), Added::NotFirst);
+    assert_eq!(add("app", Proof::Code(at(5), None)).await.unwrap(), Added::Stored);
+    // One of each kind; the secret behind its codes stays.
+    assert!(
+        set(
+            &world,
+            "alice",
+            1000,
+            NewContact { courier: Sealed { key_version: 1, bytes: vec![1] }, ..contact("new", false) }
+        )
+        .await
+    );
+    let now = world.store.portfolio(&UserName::parse("alice").unwrap()).await.unwrap().unwrap();
+    assert_eq!((now.contacts.len(), now.contacts[0].verified, now.courier), (1, false, alice.courier));
+    assert!(!set(&world, "alice", 2000, contact("foreign", true)).await, "another uid");
+    let removed =
+        || world.store.remove_contact(alice.account, ContactKind::Email, record(Event::Contact, "alice"));
+    assert_eq!((removed().await.unwrap(), removed().await.unwrap()), (true, false));
+    let bob = reachable(&world, "bob").await;
+    world.store.reset(&UserName::parse("bob").unwrap(), record(Event::Reset, "bob")).await.unwrap();
+    let now = world.store.portfolio(&UserName::parse("bob").unwrap()).await.unwrap().unwrap();
+    assert!(now.contacts.is_empty() && now.courier.is_none() && now.account == bob.account);
+}
