@@ -179,6 +179,10 @@ pub fn account(account: &v1::Account) -> Result<(), Failure> {
         let state = if factor.active { "" } else { ", waits for its first code (twinlock verify)" };
         line(format!("  {}  {}  \"{}\"  {used}{state}", factor.id, factor.kind, clean(&factor.label)))?;
     }
+    for contact in &account.contacts {
+        let state = if contact.verified { "" } else { ", not confirmed: it does not count" };
+        line(format!("  {}  {}{state}", clean(&contact.kind), clean(&contact.masked)))?;
+    }
     if !account.preferred.is_empty() {
         line(format!("Offered first:  {}", clean(&account.preferred)))?;
     }
@@ -197,6 +201,12 @@ pub fn account(account: &v1::Account) -> Result<(), Failure> {
         line("person that asks you for the code: type it only at a prompt of this host.")?;
     } else {
         line("To add an authenticator app: twinlock enroll totp")?;
+    }
+    if account.contacts.iter().any(|contact| contact.kind == "email") {
+        line(
+            "A code by email proves access to a mailbox. NIST and OWASP do not accept it as a second factor; an app is",
+        )?;
+        line("worth more.")?;
     }
     Ok(())
 }

@@ -357,4 +357,22 @@ fn who_has_only_mail_adds_an_app_with_password_and_mail() {
     let mut ssh = bob();
     ssh.answer("Verification code (or type email): ", &phone.code(1));
     assert!(outcome(ssh, "bob").0);
+    let status = world::as_user("bob", "twinlock").output().unwrap();
+    let said = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(
+        said.contains("email  b***@e***.com") && said.contains("do not accept it as a second factor"),
+        "{said}"
+    );
+    // The app is worth more: the address is taken away with a code of it, here one of the recovery codes.
+    let renewed = root(&["user", "bypass", "bob", "--reason", "test", "--json"]);
+    let bypass: serde_json::Value = serde_json::from_slice(&renewed.stdout).unwrap();
+    let mut command = world::as_user("bob", "twinlock");
+    command.args(["remove", "email"]);
+    let mut remove = Terminal::run(command);
+    remove.answer("Verification code: ", bypass["code"].as_str().unwrap());
+    assert_eq!(remove.finish().1, 0);
+    let mut ssh = bob();
+    assert_eq!(ssh.expect("Verification code").trim(), "(bob@127.0.0.1)");
+    assert!(!ssh.expect(": ").contains("email"));
+    ssh.kill();
 }

@@ -20,6 +20,7 @@ use crate::{
     accounts::{Account, Lane},
     audit,
     engine::{
+        delivery::ContactKind,
         policy::{Method, Requirement},
         proof::Settled,
         throttle::Standing,
@@ -129,6 +130,13 @@ impl Ports {
 
     async fn remove(&self, owner: &Owner, request: &RemoveRequest) -> Result<VerifyResult, Undecided> {
         let Own { account, portfolio } = self.own(owner).await?;
+        let kind = ContactKind::ALL.into_iter().find(|kind| kind.name() == request.factor);
+        let contacts = portfolio.iter().flat_map(|portfolio| &portfolio.contacts);
+        if let (Some(kind), Some(portfolio)) = (kind, &portfolio)
+            && contacts.clone().any(|contact| contact.kind == kind)
+        {
+            return self.remove_contact(owner, &account, portfolio, (kind, &request.code)).await;
+        }
         let wanted = |factor: &&FactorRecord| factor.id.0 == request.factor || factor.label == request.factor;
         let factor = portfolio.as_ref().and_then(|p| p.factors.iter().find(wanted));
         let (Some(portfolio), Some(factor)) = (&portfolio, factor) else {
@@ -156,6 +164,30 @@ impl Ports {
 }
 
 impl Ports {
+    /// With a code of a factor: somebody whose contact is all they have asks an administrator.
+    async fn remove_contact(
+        &self,
+        owner: &Owner,
+        account: &Account,
+        portfolio: &Portfolio,
+        (kind, code): (ContactKind, &str),
+    ) -> Result<VerifyResult, Undecided> {
+        let subject = own_subject(owner, account);
+        let verified = self.prove(Some(portfolio), code, subject.clone()).await?;
+        if verified.outcome() == verify_result::Outcome::Right {
+            let record = audit::Record {
+                time: self.clock.now(),
+                event: audit::Event::Contact,
+                subject,
+                method: kind.method().name(),
+                outcome: audit::Outcome::Granted,
+                reason: "removed".to_owned(),
+            };
+            self.store.remove_contact(portfolio.account, kind, record).await?;
+        }
+        Ok(verified)
+    }
+
     async fn prefer(&self, owner: &Owner, request: &PreferRequest) -> Result<v1::Account, Undecided> {
         let Own { account, portfolio } = self.own(owner).await?;
         let method = match request.method.as_str() {
