@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use twinlock_tests::{
     pamhost::{self, pam},
-    phone::Phone,
+    phone::{Phone, early_in_a_step},
     terminal::Terminal,
     world::{self, PASSWORD, World, as_user, root},
 };
@@ -143,6 +143,7 @@ fn a_wrong_password_enrolls_nothing_and_is_throttled() {
 fn a_second_factor_needs_a_code_of_the_first_and_not_just_the_password() {
     let world = World::new();
     let _daemon = world.daemon();
+    early_in_a_step(12); // the code that confirms is still the one of now when it is tried again
     let first = enroll_at_the_terminal(&["--label", "phone"]);
     let mut terminal = Terminal::run(user("alice", &["enroll", "totp", "--label", "tablet"]));
     terminal.answer("Verification code of a factor you have: ", &first.wrong_code());
