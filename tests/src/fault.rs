@@ -3,6 +3,7 @@
 use std::{
     fs,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -11,6 +12,9 @@ use nix::{
 };
 
 use crate::{daemon::Daemon, wait};
+
+/// How long a tracer may take to let go.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A tracer; what it does to the program ends when it is dropped.
 pub struct Fault(Child);
@@ -44,6 +48,16 @@ impl Drop for Fault {
     fn drop(&mut self) {
         let pid = i32::try_from(self.0.id()).unwrap();
         let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        // Now and then strace waits for ever for a program that it killed itself: all threads are zombies, and it does not
+        // see the end of one. There is nothing left then that could stay stopped.
+        let asked = Instant::now();
+        while asked.elapsed() < PATIENCE {
+            if matches!(self.0.try_wait(), Ok(Some(_)) | Err(_)) {
+                return;
+            }
+            std::thread::yield_now();
+        }
+        let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
