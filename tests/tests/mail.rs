@@ -215,6 +215,9 @@ fn behind_starttls_with_a_password_and_never_without() {
     secret("wrong\n");
     fails();
     secret(&format!("{SASL_PASSWORD}\n"));
+    world::sh("chmod 0644 /etc/twinlock/credentials/smtp");
+    fails(); // others may have read it
+    world::sh("chmod 0600 /etc/twinlock/credentials/smtp");
     assert!(daemon.stop().success());
     for config in [format!("{PLAIN}{strict}"), PLAIN.to_owned()] {
         configure(&config);
@@ -225,8 +228,8 @@ fn behind_starttls_with_a_password_and_never_without() {
     assert_eq!(mails("bob").len(), 1);
     let daemon = world.daemon();
     let told = sends();
-    assert_eq!(told[..2], ["granted accepted", "denied account"], "{told:?}");
-    assert!(told[2..].iter().all(|send| send.starts_with("denied ")), "{told:?}");
+    assert_eq!(told[..3], ["granted accepted", "denied account", "denied no-credential"], "{told:?}");
+    assert!(told[3..].iter().all(|send| send.starts_with("denied ")), "{told:?}");
     assert!(!world.log().contains(SASL_PASSWORD));
     drop(daemon);
 }
@@ -290,7 +293,7 @@ fn enroll_email(user: &str, address: &str) -> Terminal {
 fn an_address_counts_when_its_owner_typed_the_code_and_the_old_one_is_told() {
     let world = World::new();
     let _postfix = Postfix::start(false);
-    configure(PLAIN);
+    configure(&format!("{PLAIN}[codes]\nper-hour = 9\nper-day = 20\n"));
     let (_daemon, _sshd) = (world.daemon(), world.sshd(PASSWORD_THEN_CODE, KEYBOARD_INTERACTIVE));
     // Abandoned, wrong, of somebody who is not the owner: nothing has changed.
     let mut command = enroll_email("bob", "bob@example.com");
@@ -305,24 +308,33 @@ fn an_address_counts_when_its_owner_typed_the_code_and_the_old_one_is_told() {
         command.answer("Wrong code. Type the code that was sent: ", "000000");
     }
     assert_ne!(command.finish().1, 0);
+    // The password alone, while the owner enrolls an app: it is not enough any more.
+    let mut command = enroll_email("bob", "bob@example.com");
+    command.answer("Login password of bob: ", PASSWORD);
+    command.expect("Type it: ");
+    let _app = world.enroll("bob");
+    command.type_line(&code_in(&mail("bob", 3)));
+    let (said, code) = command.finish();
+    assert!(code == 1 && said.contains("your factors changed meanwhile"), "{said}");
+    assert!(root(&["user", "reset", "bob"]).status.success());
     let shown = || String::from_utf8(root(&["user", "show", "bob", "--json"]).stdout).unwrap();
     assert!(!shown().contains("b***@e***.com"), "{}", shown());
     let mut command = enroll_email("bob", "bob@example.com");
     command.answer("Login password of bob: ", PASSWORD);
-    command.answer("Type it: ", &code_in(&mail("bob", 3)));
+    command.answer("Type it: ", &code_in(&mail("bob", 4)));
     let (said, code) = command.finish();
     assert!(code == 0 && said.contains("codes can be sent by email to b***@e***.com"), "{said}");
     let mut ssh = bob();
     ssh.answer(ASK, "");
-    ssh.answer(SENT, &code_in(&mail("bob", 4)));
+    ssh.answer(SENT, &code_in(&mail("bob", 5)));
     assert!(outcome(ssh, "bob").0);
     // Another address: the password is not enough, a code that comes to the old one is asked too.
     let mut command = enroll_email("bob", "alice@example.com");
     command.answer("Login password of bob: ", PASSWORD);
-    command.answer("Code sent by email to b***@e***.com. Type it: ", &code_in(&mail("bob", 5)));
+    command.answer("Code sent by email to b***@e***.com. Type it: ", &code_in(&mail("bob", 6)));
     command.answer("Code sent by email to a***@e***.com. Type it: ", &code_in(&mail("alice", 1)));
     assert_eq!(command.finish().1, 0);
-    let told = mail("bob", 6);
+    let told = mail("bob", 7);
     assert!(told.contains("go to a***@e***.com from now on") && !told.contains("alice@"), "{told}");
     let mut ssh = bob();
     ssh.expect("Send a code by email to a***@e***.com? Press Enter: ");

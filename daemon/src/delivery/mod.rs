@@ -4,7 +4,7 @@
 mod address;
 mod email;
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, fs, os::unix::fs::MetadataExt, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 
@@ -86,11 +86,15 @@ impl System {
         Self { credentials }
     }
 
-    /// The first line of a credential.
+    /// The first line of a credential. One that others may read is none: it is to be made anew.
     fn credential(&self, name: &str) -> Option<Secret<String>> {
-        let found =
-            self.credentials.iter().find_map(|folder| std::fs::read_to_string(folder.join(name)).ok());
-        let text = Secret::new(found?);
+        let path = self.credentials.iter().map(|folder| folder.join(name)).find(|path| path.exists())?;
+        let mode = fs::metadata(&path).map(|about| about.mode()).unwrap_or(0o777);
+        if mode & 0o077 != 0 {
+            tracing::error!(path = %path.display(), "others may read this credential: chmod 0600, and change what it holds");
+            return None;
+        }
+        let text = Secret::new(fs::read_to_string(path).ok()?);
         Some(Secret::new(text.expose().lines().next().unwrap_or_default().to_owned()))
     }
 }

@@ -66,6 +66,17 @@ pub struct NewFactor {
     pub now: Timestamp,
 }
 
+/// Who vouches for a new contact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Voucher {
+    /// The first factor alone: for somebody who has nothing yet.
+    FirstFactor,
+    /// A code of this factor (`None`: a spare code, or one that was sent), which must still be there.
+    Code(Option<FactorId>),
+    /// An administrator.
+    Administrator,
+}
+
 /// Who vouches for a new factor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {

@@ -11,7 +11,7 @@ use super::{
     self_service::{Own, own_subject},
     status::Undecided,
     talk::{End, Steps, Talk, refused},
-    vouching::vouch,
+    vouching::{Vouched, vouch},
 };
 use crate::{
     access::Owner,
@@ -19,7 +19,8 @@ use crate::{
     delivery::{Address, Message, Outcome, Text, destination},
     engine::{
         clock_guard::Trust,
-        delivery::{ContactKind, Issued, Wish},
+        delivery::{ContactKind, Issued},
+        enrollment::{Added, Voucher},
         policy::Method,
         prompt,
     },
@@ -63,7 +64,10 @@ async fn run(ports: &Arc<Ports>, owner: &Owner, talk: &mut Talk) -> Result<enrol
     if ports.trust_in_clock() != Trust::Believed {
         return Err(answers::clock_is_off().into());
     }
-    vouch(ports, owner, &own, talk).await?;
+    let voucher = match vouch(ports, owner, (&own, &decision), talk).await? {
+        Vouched::Password => Voucher::FirstFactor,
+        Vouched::Code(factor) => Voucher::Code(factor),
+    };
     confirm(ports, owner, &own, (&force, &address), talk).await?;
     let subject = own_subject(owner, &own.account);
     let record = audit::Record {
@@ -74,7 +78,9 @@ async fn run(ports: &Arc<Ports>, owner: &Owner, talk: &mut Talk) -> Result<enrol
         outcome: audit::Outcome::Granted,
         reason: format!("{}, verified", address.masked()),
     };
-    ports.store_contact(&own.account, &address, true, record).await?;
+    if ports.store_contact(&own.account, &address, (true, voucher), record).await? != Added::Stored {
+        return refused(Reason::NotAllowed, "your factors changed meanwhile; start again");
+    }
     if let Some(old) = old {
         tell(ports, &own, (&force, &old, &address), subject).await?;
     }
@@ -97,16 +103,9 @@ async fn confirm(
     let began = ports.clock.now();
     // Who has no record yet has a number of their own all the same: the limits are for everybody.
     let nobody = AccountId(-1 - i64::from(own.account.uid));
-    let wish = Wish {
-        account: own.portfolio.as_ref().map_or(nobody, |portfolio| portfolio.account),
-        destination: destination(address),
-        source: Source::local("user.sock", "", owner.uid()),
-        replaces: None,
-        before: 0,
-        lifetime: codes.lifetime,
-        limits: codes.limits(),
-        now: began,
-    };
+    let account = own.portfolio.as_ref().map_or(nobody, |portfolio| portfolio.account);
+    let source = Source::local("user.sock", "", owner.uid());
+    let wish = ports.wish(force, account, destination(address), source);
     if let Issued::Refused(limit) = ports.store.count_sending(wish).await? {
         ports.told_of_sending(subject, Method::Email, audit::Outcome::Denied, limit).await;
         return refused(

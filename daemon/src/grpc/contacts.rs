@@ -12,7 +12,10 @@ use crate::{
     accounts::Account,
     audit,
     delivery::{Address, destination},
-    engine::delivery::ContactKind,
+    engine::{
+        delivery::ContactKind,
+        enrollment::{Added, Voucher},
+    },
     factor::delivered::KEY,
     names::{FactorId, UserName},
     random,
@@ -52,7 +55,10 @@ impl Ports {
             let address = Address::parse(&request.email).map_err(Undecided::Conflict)?;
             let told = format!("{}{}", address.masked(), if request.verified { ", verified" } else { "" });
             let record = self.record(by, audit::Event::Contact, &account.name, "email", &told);
-            self.store_contact(&account, &address, request.verified, record).await?;
+            let how = (request.verified, Voucher::Administrator);
+            if self.store_contact(&account, &address, how, record).await? != Added::Stored {
+                return Err(other_uid(&account.name));
+            }
         }
         self.show(by, &v1::AccountRequest { user: account.name.clone() }).await
     }
@@ -62,9 +68,9 @@ impl Ports {
         &self,
         account: &Account,
         address: &Address,
-        verified: bool,
+        (verified, voucher): (bool, Voucher),
         record: audit::Record,
-    ) -> Result<(), Undecided> {
+    ) -> Result<Added, Undecided> {
         let user = UserName::parse(&account.name).map_err(|_| Undecided::Malformed("a user name"))?;
         let mut bits = [0; 5];
         self.random.fill(&mut bits)?;
@@ -78,10 +84,7 @@ impl Ports {
         let binding = Binding { user: &user, uid, factor: &courier_id, kind: COURIER };
         let courier = self.sealer.seal(&key, binding, self.random.as_ref())?;
         let (masked, destination) = (address.masked(), destination(address));
-        let contact = NewContact { id, kind, masked, destination, sealed, verified, courier };
-        if !self.store.set_contact(&user, uid, contact, self.clock.now(), record).await? {
-            return Err(other_uid(&account.name));
-        }
-        Ok(())
+        let contact = NewContact { id, kind, masked, destination, sealed, verified, voucher, courier };
+        Ok(self.store.set_contact(&user, uid, contact, self.clock.now(), record).await?)
     }
 }

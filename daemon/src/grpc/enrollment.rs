@@ -80,11 +80,11 @@ async fn run(ports: &Arc<Ports>, owner: &Owner, talk: &mut Talk) -> Result<enrol
     if let Some(label) = ports.holder_of(&key, own.portfolio.as_ref())? {
         return refused(Reason::NotAllowed, format!("you have this key already, as \"{label}\""));
     }
-    let vouched = vouch(ports, owner, &own, talk).await?;
-    let pending = Pending { key, parameters, label };
     if ports.trust_in_clock() != Trust::Believed {
         return Err(answers::clock_is_off().into());
     }
+    let vouched = vouch(ports, owner, (&own, &decision), talk).await?;
+    let pending = Pending { key, parameters, label };
     let matched = confirm(ports, &own, &pending, talk).await?;
     let left = own.portfolio.as_ref().map_or(0, |portfolio| portfolio.recovery_left);
     let (codes, rows) = match decision.recovery && left == 0 {

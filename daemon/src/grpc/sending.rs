@@ -13,12 +13,12 @@ use crate::{
     delivery::{Address, Message, Outcome, Text},
     engine::{
         clock_guard::Trust,
-        delivery::{ContactKind, Issued, Wish},
+        delivery::{ContactKind, Destination, Issued, Wish},
         policy::Method,
         sending::{Delivery, Sending},
     },
     factor::{code::Code, delivered},
-    names::{AccountId, UserName},
+    names::{AccountId, Source, UserName},
     seal::Binding,
     secret::Secret,
     store::{ContactRecord, Portfolio},
@@ -106,18 +106,22 @@ impl Ports {
             self.told_of_sending(subject, method, audit::Outcome::Denied, "clock").await;
             return Ok((Delivery::Failed, None));
         }
-        let codes = &force.config.codes;
-        let wish = Wish {
-            account: portfolio.account,
-            destination: contact.destination,
-            source: sending.source().clone(),
-            replaces: sending.replaces(),
-            before: sending.before(),
-            lifetime: codes.lifetime,
-            limits: codes.limits(),
-            now: self.clock.now(),
-        };
+        let wish = self.wish(force, portfolio.account, contact.destination, sending.source().clone());
+        let wish = Wish { replaces: sending.replaces(), before: sending.before(), ..wish };
         self.post(force, (portfolio, contact), wish, subject).await
+    }
+
+    /// The wish for a first code, under the limits in force.
+    pub(super) fn wish(
+        &self,
+        force: &InForce,
+        account: AccountId,
+        destination: Destination,
+        source: Source,
+    ) -> Wish {
+        let codes = &force.config.codes;
+        let (lifetime, limits, now) = (codes.lifetime, codes.limits(), self.clock.now());
+        Wish { account, destination, source, replaces: None, before: 0, lifetime, limits, now }
     }
 
     /// Issues a code and gives it away.

@@ -13,7 +13,7 @@ use crate::{
     access::Owner,
     audit,
     engine::{
-        delivery::Wish,
+        policy::Decision,
         prompt,
         proof::{self, Accepted, Attempt, Candidate, Settled},
         sending::{Delivery, Sent},
@@ -39,7 +39,7 @@ pub(super) enum Vouched {
 pub(super) async fn vouch(
     ports: &Arc<Ports>,
     owner: &Owner,
-    own: &Own,
+    (own, decision): (&Own, &Decision),
     talk: &mut Talk,
 ) -> Result<Vouched, End> {
     if let Some(portfolio) = own.portfolio.as_ref().filter(|portfolio| !portfolio.factors.is_empty()) {
@@ -52,6 +52,11 @@ pub(super) async fn vouch(
         .and_then(|portfolio| Some((portfolio, portfolio.contacts.iter().find(|contact| contact.verified)?)));
     match contact {
         None => Ok(Vouched::Password),
+        // What policy does not let count does not vouch either, and the password alone is not enough beside it.
+        Some((_, contact)) if !decision.methods.contains(&contact.kind.method()) => refused(
+            Reason::NotAllowed,
+            "policy does not let your contact count; ask your administrator to remove it, or to add what you want",
+        ),
         Some((portfolio, contact)) => {
             contact_code(ports, owner, own, (portfolio, contact), talk).await?;
             Ok(Vouched::Code(None))
@@ -70,16 +75,7 @@ async fn contact_code(
     let (force, subject) = (ports.in_force(), own_subject(owner, &own.account));
     let (source, method) = (Source::local("user.sock", "", owner.uid()), contact.kind.method());
     let codes = &force.config.codes;
-    let wish = Wish {
-        account: portfolio.account,
-        destination: contact.destination,
-        source: source.clone(),
-        replaces: None,
-        before: 0,
-        lifetime: codes.lifetime,
-        limits: codes.limits(),
-        now: ports.clock.now(),
-    };
+    let wish = ports.wish(&force, portfolio.account, contact.destination, source.clone());
     let (delivery, _live) = ports.post(&force, (portfolio, contact), wish, subject.clone()).await?;
     let Delivery::Sent { counter, digits } = delivery else {
         return refused(
@@ -95,10 +91,11 @@ async fn contact_code(
     for _ in 0..u32::from(codes.tries) {
         let answer = talk.ask(Subject::CurrentCode, &text).await?;
         let code = Code::parse(&answer.text).ok();
-        let right = match &code {
-            Some(code) => ports.is_delivered(portfolio, code, sent)?,
-            None => false,
+        let Some(code) = code else {
+            "Wrong code. Type the code that was sent: ".clone_into(&mut text); // no code: not charged
+            continue;
         };
+        let right = ports.is_delivered(portfolio, &code, sent)?;
         let now = ports.clock.now();
         let attempt = Attempt {
             account: Some(portfolio.account),

@@ -13,6 +13,7 @@ use crate::{
     engine::{
         clock_guard::Mark,
         delivery::{ContactKind, Destination, Issued, Wish},
+        enrollment::{Added, Voucher},
         policy::{Flag, Flags},
         proof::Ledger,
         throttle::{Budget, Standing},
@@ -77,6 +78,22 @@ pub struct Portfolio {
 }
 
 impl Portfolio {
+    /// Whether there is nothing that counts, nor waits for its first code.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.factors.is_empty() && !self.contacts.iter().any(|contact| contact.verified)
+    }
+
+    /// Whether what vouched for something new is still there: this factor; `None`: a spare code, or one that was sent, which
+    /// stand for what there is.
+    #[must_use]
+    pub fn vouches(&self, by: Option<&FactorId>) -> bool {
+        match by {
+            Some(id) => self.factors.iter().any(|factor| factor.id == *id),
+            None => !self.is_empty(),
+        }
+    }
+
     /// Whether a factor, or a contact, counts.
     #[must_use]
     pub fn enrolled(&self) -> bool {
@@ -140,6 +157,8 @@ pub struct NewContact {
     pub sealed: Sealed,
     /// Whether it counts at once.
     pub verified: bool,
+    /// Who vouches for it.
+    pub voucher: Voucher,
     /// What delivered codes will be computed from, for an account that has nothing of that kind yet.
     pub courier: Sealed,
 }
@@ -254,8 +273,8 @@ pub trait Store: Ledger<Error = StoreError> {
     /// says how many.
     async fn unlock(&self, user: &UserName, uid: u32, record: audit::Record) -> Result<u32, StoreError>;
 
-    /// Sets a contact, in place of the one of its kind, for an account that is made if there is none. False, and nothing is
-    /// done, where there are factors of somebody who had this name with another uid.
+    /// Sets a contact, in place of the one of its kind, for an account that is made if there is none, if who vouches for it
+    /// is still enough; of [`Added`] all but `TooMany` and `LabelTaken` come back.
     async fn set_contact(
         &self,
         user: &UserName,
@@ -263,7 +282,7 @@ pub trait Store: Ledger<Error = StoreError> {
         contact: NewContact,
         now: Timestamp,
         record: audit::Record,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Added, StoreError>;
 
     /// Removes a contact; says whether there was one.
     async fn remove_contact(

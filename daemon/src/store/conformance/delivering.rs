@@ -14,18 +14,19 @@ fn contact(id: &str, verified: bool) -> NewContact {
         destination: [7; 32],
         sealed: Sealed { key_version: 1, bytes: id.into() },
         verified,
+        voucher: Voucher::Administrator,
         courier: Sealed { key_version: 1, bytes: vec![9] },
     }
 }
 
-async fn set(world: &World, user: &str, uid: u32, contact: NewContact) -> bool {
+async fn set(world: &World, user: &str, uid: u32, contact: NewContact) -> Added {
     let name = UserName::parse(user).unwrap();
     world.store.set_contact(&name, uid, contact, NOW, record(Event::Contact, user)).await.unwrap()
 }
 
 /// Somebody with a contact that counts.
 async fn reachable(world: &World, user: &str) -> Portfolio {
-    assert!(set(world, user, 1000, contact(user, true)).await);
+    assert_eq!(set(world, user, 1000, contact(user, true)).await, Added::Stored);
     world.store.portfolio(&UserName::parse(user).unwrap()).await.unwrap().unwrap()
 }
 
@@ -119,18 +120,12 @@ async fn a_contact_that_counts_is_a_factor_to_the_store() {
     assert_eq!(add("thief", Proof::FirstFactor(at(5))).await.unwrap(), Added::NotFirst);
     assert_eq!(add("app", Proof::Code(at(5), None)).await.unwrap(), Added::Stored);
     // One of each kind; the secret behind its codes stays.
-    assert!(
-        set(
-            &world,
-            "alice",
-            1000,
-            NewContact { courier: Sealed { key_version: 1, bytes: vec![1] }, ..contact("new", false) }
-        )
-        .await
-    );
+    let courier = Sealed { key_version: 1, bytes: vec![1] };
+    let next = NewContact { courier, ..contact("new", false) };
+    assert_eq!(set(&world, "alice", 1000, next).await, Added::Stored);
     let now = world.store.portfolio(&UserName::parse("alice").unwrap()).await.unwrap().unwrap();
     assert_eq!((now.contacts.len(), now.contacts[0].verified, now.courier), (1, false, alice.courier));
-    assert!(!set(&world, "alice", 2000, contact("foreign", true)).await, "another uid");
+    assert_eq!(set(&world, "alice", 2000, contact("foreign", true)).await, Added::OtherUid);
     let removed =
         || world.store.remove_contact(alice.account, ContactKind::Email, record(Event::Contact, "alice"));
     assert_eq!((removed().await.unwrap(), removed().await.unwrap()), (true, false));
@@ -138,4 +133,23 @@ async fn a_contact_that_counts_is_a_factor_to_the_store() {
     world.store.reset(&UserName::parse("bob").unwrap(), record(Event::Reset, "bob")).await.unwrap();
     let now = world.store.portfolio(&UserName::parse("bob").unwrap()).await.unwrap().unwrap();
     assert!(now.contacts.is_empty() && now.courier.is_none() && now.account == bob.account);
+}
+
+#[tokio::test]
+async fn what_vouched_for_a_contact_must_still_be_enough() {
+    let world = world().await;
+    let by = |id: &str, voucher| NewContact { voucher, ..contact(id, true) };
+    // The password alone, and meanwhile the owner enrolled an app, or a contact.
+    let alice = enroll(&*world.store, "alice").await;
+    assert_eq!(set(&world, "alice", 1000, by("thief", Voucher::FirstFactor)).await, Added::NotFirst);
+    reachable(&world, "carol").await;
+    assert_eq!(set(&world, "carol", 1000, by("thief", Voucher::FirstFactor)).await, Added::NotFirst);
+    assert_eq!(set(&world, "bob", 1000, by("b", Voucher::FirstFactor)).await, Added::Stored);
+    // A code, and meanwhile an administrator reset everything.
+    let app = Some(alice.factors[0].id.clone());
+    assert_eq!(set(&world, "alice", 1000, by("a", Voucher::Code(app.clone()))).await, Added::Stored);
+    world.store.reset(&UserName::parse("alice").unwrap(), record(Event::Reset, "alice")).await.unwrap();
+    for voucher in [Voucher::Code(app), Voucher::Code(None)] {
+        assert_eq!(set(&world, "alice", 1000, by("thief", voucher)).await, Added::NotFirst);
+    }
 }

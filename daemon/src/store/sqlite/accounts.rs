@@ -136,18 +136,18 @@ pub(super) fn add_factor(
     let Some(account) = account_for(connection, &new.user, new.uid, new.now)? else {
         return Ok(Added::OtherUid);
     };
-    let portfolio = portfolio(connection, &new.user)?;
-    let has_contact =
-        portfolio.iter().flat_map(|portfolio| &portfolio.contacts).any(|contact| contact.verified);
-    let existing = portfolio.map(|portfolio| portfolio.factors).unwrap_or_default();
+    let before = portfolio(connection, &new.user)?;
+    let vouches = |by: Option<&FactorId>| before.as_ref().is_some_and(|before| before.vouches(by));
     let (active, matched) = match &new.proof {
-        Proof::FirstFactor(_) if !existing.is_empty() || has_contact => return Ok(Added::NotFirst),
-        Proof::Code(_, vouching) if !still_vouches(&existing, has_contact, vouching.as_ref()) => {
+        Proof::FirstFactor(_) if !before.as_ref().is_none_or(Portfolio::is_empty) => {
             return Ok(Added::NotFirst);
         }
+        // An administrator may have reset the user between the code and this.
+        Proof::Code(_, by) if !vouches(by.as_ref()) => return Ok(Added::NotFirst),
         Proof::FirstFactor(matched) | Proof::Code(matched, _) => (true, Some(*matched)),
         Proof::Administrator { active } => (*active, None),
     };
+    let existing = before.map(|before| before.factors).unwrap_or_default();
     if existing.len() >= MOST_FACTORS {
         return Ok(Added::TooMany);
     }
@@ -193,14 +193,6 @@ pub(super) fn add_factor(
         .execute("UPDATE account SET enroll_until = NULL WHERE id = ?1", [account.0])
         .map_err(unavailable)?;
     Ok(Added::Stored)
-}
-
-/// An administrator may have reset the user between the code and this.
-fn still_vouches(existing: &[FactorRecord], has_contact: bool, vouching: Option<&FactorId>) -> bool {
-    match vouching {
-        Some(id) => existing.iter().any(|factor| factor.id == *id),
-        None => has_contact || !existing.is_empty(),
-    }
 }
 
 /// The account to add to; none where one of the same name has another uid and factors: that is somebody else's, and only an

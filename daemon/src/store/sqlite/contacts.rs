@@ -6,7 +6,10 @@ use super::{accounts, trail, unavailable};
 use crate::{
     audit,
     clock::Timestamp,
-    engine::delivery::ContactKind,
+    engine::{
+        delivery::ContactKind,
+        enrollment::{Added, Voucher},
+    },
     names::{AccountId, FactorId, UserName},
     secret::Sealed,
     store::{ContactRecord, NewContact, StoreError},
@@ -64,8 +67,20 @@ pub(super) fn set_contact(
     contact: &NewContact,
     now: Timestamp,
     record: &audit::Record,
-) -> Result<bool, StoreError> {
-    let Some(account) = accounts::account_for(connection, user, uid, now)? else { return Ok(false) };
+) -> Result<Added, StoreError> {
+    let Some(account) = accounts::account_for(connection, user, uid, now)? else {
+        return Ok(Added::OtherUid);
+    };
+    // The owner may have enrolled, or an administrator reset, while somebody else was asked to prove something.
+    let existing = accounts::portfolio(connection, user)?;
+    let enough = match &contact.voucher {
+        Voucher::Administrator => true,
+        Voucher::FirstFactor => existing.is_none_or(|existing| existing.is_empty()),
+        Voucher::Code(vouching) => existing.is_some_and(|existing| existing.vouches(vouching.as_ref())),
+    };
+    if !enough {
+        return Ok(Added::NotFirst);
+    }
     connection
         .execute(
             "INSERT INTO contact (id, account, kind, masked, destination, sealed, key_version, verified, created)
@@ -93,7 +108,7 @@ pub(super) fn set_contact(
         )
         .map_err(unavailable)?;
     trail::append(connection, record)?;
-    Ok(true)
+    Ok(Added::Stored)
 }
 
 /// See [`crate::store::Store::remove_contact`].

@@ -230,7 +230,7 @@ impl Store for Sqlite {
         contact: NewContact,
         now: Timestamp,
         record: audit::Record,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Added, StoreError> {
         let user = user.clone();
         self.write(move |connection| contacts::set_contact(connection, (&user, uid), &contact, now, &record))
             .await
