@@ -89,7 +89,7 @@ impl System {
     /// The first line of a credential. One that others may read is none: it is to be made anew.
     fn credential(&self, name: &str) -> Option<Secret<String>> {
         let path = self.credentials.iter().map(|folder| folder.join(name)).find(|path| path.exists())?;
-        let mode = fs::metadata(&path).map(|about| about.mode()).unwrap_or(0o777);
+        let mode = fs::metadata(&path).map_or(0o777, |about| about.mode());
         if mode & 0o077 != 0 {
             tracing::error!(path = %path.display(), "others may read this credential: chmod 0600, and change what it holds");
             return None;
