@@ -214,10 +214,18 @@ fn what_is_wrong_beside_the_stacks_is_named() {
     doctor().has("error", &["/etc/twinlock/twinlock.toml:", "expected a string"]);
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/config/twinlock.toml");
     world::sh(&format!("install -m 0640 {shipped} /etc/twinlock/twinlock.toml"));
+    world::sh(
+        "mkdir -p /etc/twinlock/credentials; touch /etc/twinlock/credentials/smtp; chmod 0644 /etc/twinlock/credentials/smtp",
+    );
+    doctor().has("error", &["run chmod 0600 /etc/twinlock/credentials/smtp"]);
+    world::sh("chmod 0600 /etc/twinlock/credentials/smtp; chmod 0666 /etc/pam.d/sshd");
+    doctor().has("error", &["/etc/pam.d/sshd", "run chmod go-w /etc/pam.d/sshd"]);
+    world::sh("chmod 0644 /etc/pam.d/sshd");
     // A mistyped argument, a module that is not there.
     world::stack("su", "auth required pam_unix.so\nauth required pam_twinlock.so failmode=open\n");
     doctor().has("error", &["/etc/pam.d/su:2", "failmode=open", "every login is denied"]);
-    world::stack("su", "auth requisite pam_unix.so\nauth required /usr/lib/security/pam_twinlok.so\n");
+    world::stack("su", "auth requisite pam_unix.so\nauth required /usr/lib/gone/pam_twinlock.so\n");
+    doctor().has("error", &["/etc/pam.d/su:2", "is missing, and every login is denied"]);
     fs::remove_file("/etc/pam.d/su").unwrap();
     // Root at the console needs a factor: nobody could mend this host.
     world::stack("login", SOUND);

@@ -41,6 +41,8 @@ fn files(runtime_dir: &Path, modules: &[PathBuf]) -> Vec<Expected> {
     let drop_ins = fs::read_dir(Path::new(CONFIG).join("twinlock.d")).into_iter().flatten().flatten();
     let toml = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "toml");
     all.extend(drop_ins.map(|entry| entry.path()).filter(toml).map(|path| of(path, 0o640)));
+    let credentials = fs::read_dir(Path::new(CONFIG).join("credentials")).into_iter().flatten().flatten();
+    all.extend(credentials.map(|entry| of(entry.path(), 0o600)));
     all.push(of(STATE.into(), 0o700));
     all.extend(["twinlock.db", "key"].map(|name| of(Path::new(STATE).join(name), 0o600)));
     all.push(of(runtime_dir.to_owned(), 0o755));
@@ -74,7 +76,10 @@ impl Expected {
         }
         if mode & self.forbidden != 0 {
             let sentence = format!("its mode is {mode:04o}: others may do more with it than they should");
-            return Some(Finding::error(&place, sentence, format!("run chmod {:04o} {place}", self.right)));
+            // A file that may be read stays as it is but for that.
+            let only_writable = mode & self.forbidden & !0o022 == 0;
+            let mode = if only_writable { "go-w".to_owned() } else { format!("{:04o}", self.right) };
+            return Some(Finding::error(&place, sentence, format!("run chmod {mode} {place}")));
         }
         // connect(2) needs the right to write.
         if about.file_type().is_socket() && mode & self.right != self.right {
