@@ -10,8 +10,10 @@ const FILES: [&str; 4] = [
 ];
 
 /// Messages that carry what a person typed, a key or recovery codes: they get a hand-written `Debug` (src/redacted.rs).
-const SECRET: [&str; 12] = [
+const SECRET: [&str; 14] = [
     "ContactRequest",
+    "TestProviderRequest",
+    "ProviderTest",
     "Prompt",
     "Notice",
     "Answer",

@@ -73,6 +73,9 @@ pub enum Command {
     /// Look after the store (root)
     #[command(subcommand)]
     Db(Db),
+    /// Show and try who carries codes: providers of SMS, the mail server (root)
+    #[command(subcommand)]
+    Provider(Provider),
     /// Look after the keys that seal the store (root)
     #[command(subcommand)]
     Key(KeyCommand),
@@ -87,6 +90,13 @@ pub enum Command {
 pub enum Enroll {
     /// An authenticator app: shows a key, asks for a code of it, then it counts
     Totp(EnrollTotp),
+    /// A telephone: a code is sent there by SMS, asked for, then it counts
+    Sms {
+        /// With + and the country's code, like +447911123456
+        number: String,
+        #[command(flatten)]
+        whose: Whose,
+    },
     /// A mail address: a code is sent there, asked for, then it counts
     Email {
         address: String,
@@ -164,13 +174,16 @@ pub enum User {
     Contact {
         name: String,
         /// A mail address
-        #[arg(long, value_name = "ADDRESS", required_unless_present = "remove")]
+        #[arg(long, value_name = "ADDRESS", required_unless_present_any = ["phone", "remove"])]
         email: Option<String>,
+        /// A telephone number, with + and the country's code
+        #[arg(long, value_name = "NUMBER")]
+        phone: Option<String>,
         /// It is right: it counts at once
-        #[arg(long, requires = "email")]
+        #[arg(long)]
         verified: bool,
         /// Take it away
-        #[arg(long, value_enum, value_name = "KIND", conflicts_with = "email")]
+        #[arg(long, value_enum, value_name = "KIND", conflicts_with_all = ["email", "phone", "verified"])]
         remove: Option<ContactKind>,
     },
     /// Require a second factor of a user, whatever the roles say
@@ -227,6 +240,39 @@ pub enum User {
 pub enum ContactKind {
     /// The mail address
     Email,
+    /// The telephone
+    Phone,
+}
+
+impl ContactKind {
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Phone => "phone",
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Provider {
+    /// Show who carries codes, and whether they do
+    List {
+        /// What a provider can be made with, instead
+        #[arg(long)]
+        presets: bool,
+    },
+    /// Have one carry a test message
+    Test {
+        /// Its name in the configuration; `email` for the mail server
+        name: String,
+        /// The number, or the address
+        #[arg(long, value_name = "CONTACT")]
+        to: String,
+        /// Show what it would be sent, without its secret, and send nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -30,7 +30,8 @@ pub async fn totp(runtime_dir: &Path, options: &EnrollTotp, json: bool) -> Resul
         true => terminal::ask_hidden("Your key (Base32): ").await?.as_str().to_owned(),
         false => String::new(),
     };
-    let begin = EnrollBegin { label: options.label.clone(), secret, email: String::new() };
+    let (address, method) = (String::new(), String::new());
+    let begin = EnrollBegin { label: options.label.clone(), secret, address, method };
     let (replies, queue) = beginning(begin)?;
     let mut client = client(runtime_dir).await?;
     let steps = answered(client.enroll_totp(queue)).await?.into_inner();
@@ -38,12 +39,18 @@ pub async fn totp(runtime_dir: &Path, options: &EnrollTotp, json: bool) -> Resul
 }
 
 /// A mail address: it counts once a code that was sent there was typed back.
-pub async fn email(runtime_dir: &Path, whose: &Whose, address: &str, json: bool) -> Result<(), Failure> {
+pub async fn contact(
+    runtime_dir: &Path,
+    whose: &Whose,
+    (method, address): (&str, &str),
+    json: bool,
+) -> Result<(), Failure> {
     check_whose(whose)?;
-    let begin = EnrollBegin { label: String::new(), secret: String::new(), email: address.to_owned() };
+    let (address, method) = (address.to_owned(), method.to_owned());
+    let begin = EnrollBegin { label: String::new(), secret: String::new(), address, method };
     let (replies, queue) = beginning(begin)?;
     let mut client = client(runtime_dir).await?;
-    let steps = answered(client.enroll_email(queue)).await?.into_inner();
+    let steps = answered(client.enroll_contact(queue)).await?.into_inner();
     converse(steps, &replies, QrForm::None, json).await
 }
 
@@ -91,10 +98,8 @@ async fn converse(
                         &serde_json::json!({ "kind": kind, "masked": masked, "verified": true }),
                     );
                 }
-                line(format!("Done: codes can be sent by {kind} to {masked} from now on."))?;
-                return line(
-                    "A code by mail proves access to a mailbox; an authenticator app is worth more.",
-                );
+                line(format!("Done: codes can be sent to {masked} from now on."))?;
+                return line(output::worth(&kind));
             }
             Some(enroll_step::Kind::Refusal(refusal)) => {
                 drop(screen);

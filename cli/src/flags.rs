@@ -16,12 +16,13 @@ use crate::{
 /// Says it to the daemon, and prints what holds now.
 pub async fn set(runtime_dir: &Path, command: &User, json: bool) -> Result<(), Failure> {
     match command {
-        User::Contact { name, email, verified, remove } => {
+        User::Contact { name, email, phone, verified, remove } => {
             let message = ContactRequest {
                 user: name.clone(),
                 email: email.clone().unwrap_or_default(),
+                phone: phone.clone().unwrap_or_default(),
                 verified: *verified,
-                remove: remove.is_some(),
+                remove: remove.map(|kind| kind.name().to_owned()).unwrap_or_default(),
             };
             let account =
                 answered(client(runtime_dir).await?.set_contact(request(message))).await?.into_inner();

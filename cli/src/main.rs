@@ -10,6 +10,7 @@ mod offer;
 mod output;
 mod own;
 mod policy;
+mod provider;
 mod terminal;
 mod upkeep;
 mod when;
@@ -55,8 +56,12 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Verify(whose)) => own::verify(runtime_dir, whose, *json).await,
         Some(Command::Enroll(Enroll::Totp(options))) => enroll::totp(runtime_dir, options, *json).await,
         Some(Command::Enroll(Enroll::Email { address, whose })) => {
-            enroll::email(runtime_dir, whose, address, *json).await
+            enroll::contact(runtime_dir, whose, ("email", address), *json).await
         }
+        Some(Command::Enroll(Enroll::Sms { number, whose })) => {
+            enroll::contact(runtime_dir, whose, ("sms", number), *json).await
+        }
+        Some(Command::Provider(command)) => provider::run(runtime_dir, command, *json).await,
         Some(Command::Prefer { method, whose }) => own::prefer(runtime_dir, whose, method, *json).await,
         Some(Command::User(command)) => admin::user(runtime_dir, command, *json).await,
         Some(Command::Policy(command)) => policy::run(runtime_dir, command, *json).await,

@@ -202,13 +202,23 @@ pub fn account(account: &v1::Account) -> Result<(), Failure> {
     } else {
         line("To add an authenticator app: twinlock enroll totp")?;
     }
-    if account.contacts.iter().any(|contact| contact.kind == "email") {
-        line(
-            "A code by email proves access to a mailbox. NIST and OWASP do not accept it as a second factor; an app is",
-        )?;
-        line("worth more.")?;
+    let mut kinds: Vec<&str> = account.contacts.iter().map(|contact| contact.kind.as_str()).collect();
+    kinds.dedup();
+    kinds.into_iter().try_for_each(|kind| line(worth(kind)))
+}
+
+/// What a contact is worth, in plain words (docs/threat-model.md).
+pub const fn worth(kind: &str) -> &'static str {
+    match kind.as_bytes() {
+        b"phone" => {
+            "A code by phone proves control of a number, not of a device: numbers are ported, SIM cards swapped, messages\n\
+             intercepted. NIST calls it restricted; an app is worth more."
+        }
+        _ => {
+            "A code by email proves access to a mailbox. NIST and OWASP do not accept it as a second factor; an app is\n\
+             worth more."
+        }
     }
-    Ok(())
 }
 
 #[cfg(test)]

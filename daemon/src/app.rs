@@ -1,6 +1,7 @@
 //! The composition root: builds the adapters, binds, serves, drains, stops. The only place that names them.
 
 use std::{
+    collections::BTreeMap,
     fmt, fs, io,
     os::unix::{
         fs::{DirBuilderExt, PermissionsExt},
@@ -34,6 +35,8 @@ use crate::{
 
 /// Passwords and keys for others' servers, where systemd gives none: each a file that only root can read.
 const CREDENTIALS: &str = "/etc/twinlock/credentials";
+/// The socket of the unit that runs sendmail, in the runtime folder.
+const MAIL_HELPER: &str = "sendmail.sock";
 /// After the signal to stop, running conversations are cut off; this is for their last words.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -197,25 +200,31 @@ async fn compose(options: &Options, config: Config, origin: &Origin) -> Result<P
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let folders = credentials.iter().cloned().chain([PathBuf::from(CREDENTIALS)]).collect();
     let source = KeySource::new(credentials.as_deref(), &options.state_dir);
-    let clock = SystemClock::new();
-    let sealer = unseal(&store, &source, &clock, &random).await?;
-    let clock_guard = ClockGuard::load(&store, &clock).await?;
+    let clock = Arc::new(SystemClock::new());
+    let sealer = unseal(&store, &source, clock.as_ref(), &random).await?;
+    let clock_guard = ClockGuard::load(&store, clock.as_ref()).await?;
+    let helper = options.runtime_dir.join(MAIL_HELPER);
     let directory = accounts::System::new();
-    let in_force = prepare(&directory, config, origin).await;
+    let in_force = prepare(&directory, config, origin).await.with_presets(presets(options));
     Ok(Ports {
         store: Arc::new(store),
         directory: Arc::new(directory),
-        channels: Arc::new(delivery::System::new(folders)),
+        channels: Arc::new(delivery::System::new(folders, helper, Arc::clone(&clock) as Arc<dyn Clock>)),
         sealer,
         key_source: source,
         rotating: tokio::sync::Mutex::default(),
-        clock: Arc::new(clock),
+        clock,
         clock_guard,
         random: Arc::new(random),
         in_force: RwLock::new(Arc::new(in_force)),
         openings: RwLock::default(),
         hashing: Ports::places_for_hashing(),
     })
+}
+
+/// Presets that can be named; what is wrong with them is said where one is used.
+fn presets(options: &Options) -> BTreeMap<String, config::Preset> {
+    config::presets(&options.config, &mut Vec::new())
 }
 
 /// Looks up whom the rules mean.
@@ -244,6 +253,7 @@ async fn reload(options: &Options, ports: &Ports) {
     let (result, reason) = match outcome.config {
         Some(config) => {
             let next = prepare(ports.directory.as_ref(), config, &outcome.origin).await;
+            let next = next.with_presets(presets(options));
             let reason = format!("configuration: {}", next.origin);
             ports.put_in_force(next);
             if let Err(error) = ports.note_openings().await {

@@ -21,3 +21,4 @@ pub mod seal;
 pub mod secret;
 pub mod store;
 pub mod telemetry;
+pub mod texts;

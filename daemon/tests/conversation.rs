@@ -173,7 +173,11 @@ async fn world() -> World {
             "test",
             &Ids::default(),
         ))),
-        channels: Arc::new(delivery::System::new(Vec::new())),
+        channels: Arc::new(delivery::System::new(
+            Vec::new(),
+            "/nonexistent/sendmail.sock".into(),
+            Arc::new(ManualClock::at(NOW)),
+        )),
         openings: RwLock::default(),
         hashing: Ports::places_for_hashing(),
     });

@@ -4,17 +4,18 @@
 use std::{fs, path::Path};
 
 /// A module, and what it may name of ours.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("clock", &[]),
     ("random", &[]),
     ("secret", &[]),
     ("names", &[]),
+    ("texts", &[]),
     ("audit", &["clock"]),
     ("factor", &["clock", "random", "secret"]),
     ("engine", &["audit", "clock", "factor", "names", "secret"]),
-    ("config", &["clock", "engine", "factor"]),
+    ("config", &["clock", "engine", "factor", "texts"]),
     ("store", &["audit", "clock", "engine", "factor", "names", "seal", "secret"]),
-    ("delivery", &["config", "engine", "names", "secret"]),
+    ("delivery", &["clock", "config", "engine", "names", "secret", "texts"]),
     ("seal", &["names", "random", "secret", "store"]),
     ("accounts", &["engine", "names"]),
     ("access", &["names"]),

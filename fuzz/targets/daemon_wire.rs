@@ -167,7 +167,11 @@ async fn serve(state: &Path, run: &Path) {
             "fuzzing",
             &Ids::default(),
         ))),
-        channels: Arc::new(delivery::System::new(Vec::new())),
+        channels: Arc::new(delivery::System::new(
+            Vec::new(),
+            "/nonexistent/sendmail.sock".into(),
+            Arc::new(SystemClock::new()),
+        )),
         openings: RwLock::default(),
         hashing: Ports::places_for_hashing(),
     });

@@ -6,8 +6,8 @@ use std::fmt;
 use zeroize::Zeroize;
 
 use crate::v1::{
-    Answer, Bypass, ContactRequest, EnrollBegin, Notice, Offer, Prompt, ProvisionRequest, Provisioned,
-    RecoveryCodes, RemoveRequest, VerifyRequest,
+    Answer, Bypass, ContactRequest, EnrollBegin, Notice, Offer, Prompt, ProviderTest, ProvisionRequest,
+    Provisioned, RecoveryCodes, RemoveRequest, TestProviderRequest, VerifyRequest,
 };
 
 macro_rules! secret_message {
@@ -29,9 +29,11 @@ macro_rules! secret_message {
 secret_message! {
     Answer: text;
     Prompt: text;
-    ContactRequest: email;
+    ContactRequest: email, phone;
+    TestProviderRequest: to;
+    ProviderTest: lines;
     Notice: text;
-    EnrollBegin: secret, email;
+    EnrollBegin: secret, address;
     Offer: secret, uri;
     VerifyRequest: code;
     ProvisionRequest: secret;

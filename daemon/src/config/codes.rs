@@ -5,9 +5,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Finding;
-use crate::engine::{
-    delivery::{Limits, MEMORY},
-    throttle::Window,
+use crate::{
+    engine::{
+        delivery::{Limits, MEMORY},
+        throttle::Window,
+    },
+    texts::Language,
 };
 
 /// `[codes]`.
@@ -21,10 +24,14 @@ pub struct Codes {
     pub lifetime: Duration,
     /// Wrong answers after which a code is dead, 1 to 3.
     pub tries: u8,
+    /// The language of messages, by the name of its file in `daemon/texts`.
+    pub language: Language,
     /// Codes an hour to one user, and to one destination.
     pub per_hour: u32,
     /// Codes a day to one user, and to one destination.
     pub per_day: u32,
+    /// Codes an hour to the telephones of one country.
+    pub region_per_hour: u32,
     /// Codes an hour in all.
     pub all_per_hour: u32,
     /// Codes a day in all.
@@ -35,7 +42,17 @@ impl Default for Codes {
     fn default() -> Self {
         // NIST SP 800-63B section 5.1.3.2; one provider in the field stops at 5 in 10 minutes.
         let lifetime = Duration::from_secs(300);
-        Self { digits: 6, lifetime, tries: 3, per_hour: 5, per_day: 10, all_per_hour: 60, all_per_day: 300 }
+        Self {
+            digits: 6,
+            lifetime,
+            tries: 3,
+            language: Language::default(),
+            per_hour: 5,
+            per_day: 10,
+            region_per_hour: 60,
+            all_per_hour: 60,
+            all_per_day: 300,
+        }
     }
 }
 
@@ -64,6 +81,7 @@ impl Codes {
             "write 1 or more, or leave the method out of the roles",
         );
         refuse(self.per_day < self.per_hour, "per-day", "is below per-hour", "write more");
+        refuse(self.region_per_hour < self.per_hour, "region-per-hour", "is below per-hour", "write more");
         refuse(self.all_per_hour < self.per_hour, "all-per-hour", "is below per-hour", "write more");
         refuse(self.all_per_day < self.all_per_hour, "all-per-day", "is below all-per-hour", "write more");
     }
@@ -77,6 +95,7 @@ impl Codes {
                 Window { failures: self.per_day, within: MEMORY },
             ],
             source: Window { failures: self.per_hour.saturating_mul(2), within: HOUR },
+            region: Window { failures: self.region_per_hour, within: HOUR },
             all: [
                 Window { failures: self.all_per_hour, within: HOUR },
                 Window { failures: self.all_per_day, within: MEMORY },

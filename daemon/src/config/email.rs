@@ -11,6 +11,8 @@ pub struct Email {
     /// Who writes: an address, or a name and an address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// By which way letters leave.
+    pub transport: Transport,
     /// The mail server.
     pub host: String,
     /// Its port; that of the kind of TLS if absent.
@@ -30,6 +32,20 @@ pub struct Email {
     pub ca_file: Option<String>,
 }
 
+/// By which way letters leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// A mail server; on this host, if nothing listens, its sendmail.
+    #[default]
+    Auto,
+    /// A mail server.
+    Smtp,
+    /// The sendmail of this host, through the helper `twinlock-sendmail.socket`: the daemon's own sandbox takes sendmail the
+    /// set-group-ID bit that it needs.
+    Sendmail,
+}
+
 /// How a connection to a mail server is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -47,6 +63,7 @@ impl Default for Email {
         // The mail server that most hosts have listens there.
         Self {
             from: None,
+            transport: Transport::default(),
             host: "localhost".to_owned(),
             port: None,
             tls: Tls::None,
@@ -68,6 +85,16 @@ impl Email {
         })
     }
 
+    /// Whether the sendmail of this host may be asked, where no server listens.
+    #[must_use]
+    pub fn may_use_helper(&self) -> bool {
+        self.transport == Transport::Auto && self.is_here() && self.user.is_none()
+    }
+
+    fn is_here(&self) -> bool {
+        matches!(self.host.as_str(), "localhost" | "127.0.0.1" | "::1")
+    }
+
     pub(super) fn check(&self, findings: &mut Vec<Finding>) {
         let mut error = |key: &str, sentence: &str, remedy: &str| {
             findings.push(Finding::error(&format!("email.{key}"), sentence, remedy));
@@ -75,8 +102,7 @@ impl Email {
         if self.from.as_ref().is_some_and(|from| from.parse::<lettre::message::Mailbox>().is_err()) {
             error("from", "is no mail address", "write login@example.com, or Login <login@example.com>");
         }
-        let here = matches!(self.host.as_str(), "localhost" | "127.0.0.1" | "::1");
-        if self.tls == Tls::None && !here {
+        if self.tls == Tls::None && !self.is_here() {
             error(
                 "tls",
                 "is none, and the mail server is not this host",

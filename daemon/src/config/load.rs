@@ -9,7 +9,7 @@ use std::{
 
 use toml::{Table, Value};
 
-use super::{Config, Finding, Severity};
+use super::{Config, Finding, Preset, SHIPPED, Severity, provider};
 
 /// Where the configuration is unless somebody says otherwise; it need not be there.
 pub const DEFAULT_FILE: &str = "/etc/twinlock/twinlock.toml";
@@ -67,18 +67,30 @@ pub fn load(path: &Path) -> Outcome {
             ),
         }
     }
-    evaluate(&sources, findings)
+    let presets = presets(path, &mut findings);
+    evaluate(&sources, presets, findings)
+}
+
+/// Every preset that a provider may name: the shipped ones, and over them those beside the configuration.
+#[must_use]
+pub fn presets(path: &Path, findings: &mut Vec<Finding>) -> BTreeMap<String, Preset> {
+    let own = path.with_file_name("providers.d");
+    [Path::new(SHIPPED), &own].into_iter().flat_map(|folder| provider::presets_in(folder, findings)).collect()
 }
 
 /// What these files say, in this order; `findings` are what is wrong with the files themselves.
 #[must_use]
-pub fn evaluate(sources: &[Source], mut findings: Vec<Finding>) -> Outcome {
+pub fn evaluate(
+    sources: &[Source],
+    presets: BTreeMap<String, Preset>,
+    mut findings: Vec<Finding>,
+) -> Outcome {
     let origin = if sources.is_empty() {
         Origin::Defaults
     } else {
         Origin::Files(sources.iter().map(|source| source.name.clone()).collect())
     };
-    let config = merge(sources, &mut findings);
+    let config = merge(sources, presets, &mut findings);
     let mut outcome = Outcome { config, origin, findings };
     if outcome.has_errors() {
         outcome.config = None;
@@ -130,7 +142,11 @@ fn read(path: &Path, findings: &mut Vec<Finding>) -> io::Result<String> {
 }
 
 /// Every file by itself, for errors with a line; then all of them in one.
-fn merge(sources: &[Source], findings: &mut Vec<Finding>) -> Option<Config> {
+fn merge(
+    sources: &[Source],
+    presets: BTreeMap<String, Preset>,
+    findings: &mut Vec<Finding>,
+) -> Option<Config> {
     let mut merged = Table::new();
     let mut set_by = BTreeMap::new();
     for source in sources {
@@ -147,7 +163,12 @@ fn merge(sources: &[Source], findings: &mut Vec<Finding>) -> Option<Config> {
             lay_over(&mut merged, table, "", &source.name, &mut set_by);
         }
     }
-    let config: Config = Value::Table(merged).try_into().ok()?;
+    let mut config: Config = Value::Table(merged).try_into().ok()?;
+    let named = |name: &String| config.provider.iter().any(|provider| provider.preset == *name);
+    let presets: Vec<_> = presets.into_iter().filter(|(name, _)| named(name)).collect();
+    for (name, preset) in presets {
+        config.preset.entry(name).or_insert(preset);
+    }
     findings.extend(config.check().into_iter().map(|finding| {
         let name = set_by
             .iter()

@@ -9,23 +9,31 @@ mod finding;
 mod limits;
 mod load;
 mod policy;
+pub mod preset;
+mod provider;
 mod recovery;
+mod sms;
 mod totp;
 
 pub use account::Account;
 pub use codes::Codes;
-pub use email::{Email, Tls};
+pub use email::{Email, Tls, Transport};
 pub use enrollment::{Enrollment, LoginQr};
 pub use finding::{Finding, Severity};
 pub use limits::Limits;
-pub use load::{DEFAULT_FILE, LastGood, Origin, Outcome, Source, evaluate, load};
+pub use load::{DEFAULT_FILE, LastGood, Origin, Outcome, Source, evaluate, load, presets};
 pub use policy::{Exempt, Role};
+pub use preset::Preset;
+pub use provider::{Provider, SHIPPED, is_local};
 pub use recovery::Recovery;
+pub use sms::Sms;
 pub use totp::Totp;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::policy::Rules;
+use crate::engine::{delivery::ContactKind, delivery::Line, policy::Method, policy::Rules};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -44,6 +52,8 @@ pub struct Config {
     pub codes: Codes,
     /// The mail server that codes go through.
     pub email: Email,
+    /// Which telephones codes are sent to.
+    pub sms: Sms,
     /// How people come to their first factor.
     pub enrollment: Enrollment,
     /// PAM's account phase.
@@ -54,14 +64,19 @@ pub struct Config {
     /// Who is let in without.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exempt: Vec<Exempt>,
+    /// Who carries messages, in the order that they are tried.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub provider: Vec<Provider>,
+    /// How they are spoken to: those of the folders that a provider names, and any that stand here.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub preset: BTreeMap<String, Preset>,
 }
 
 impl Config {
     /// What the types cannot say: ranges, and keys that contradict each other.
     #[must_use]
     pub fn check(&self) -> Vec<Finding> {
-        let Self { issuer, totp, limits, recovery, codes, email, enrollment: _, account: _, role, exempt: _ } =
-            self;
+        let Self { issuer, totp, limits, recovery, codes, email, sms, role, provider, preset, .. } = self;
         let mut findings = Vec::new();
         if let Some(issuer) = issuer
             && (issuer.is_empty() || issuer.len() > 64 || issuer.chars().any(char::is_control))
@@ -77,6 +92,17 @@ impl Config {
         recovery.check(&mut findings);
         codes.check(&mut findings);
         email.check(&mut findings);
+        sms.check(&mut findings);
+        provider::check(provider, preset, &mut findings);
+        if provider.is_empty() != sms.regions.is_empty() {
+            let (key, missing) = if provider.is_empty() {
+                ("sms.regions", "a [[provider]]")
+            } else {
+                ("provider", "sms.regions")
+            };
+            let sentence = format!("sends nothing without {missing}");
+            findings.push(Finding::warning(key, &sentence, &format!("add {missing}")));
+        }
         policy::check_together(role, &mut findings);
         findings
     }
@@ -87,6 +113,22 @@ impl Config {
         let mut findings = Vec::new();
         policy::check_each(&self.role, &self.exempt, &mut findings);
         findings
+    }
+
+    /// The ways by which a code can reach a contact now.
+    #[must_use]
+    pub fn ways(&self, kind: ContactKind, line: Option<&Line>) -> Vec<Method> {
+        let open = |method: &Method| match method {
+            Method::Email => self.email.from.is_some(),
+            Method::Sms => {
+                line.is_some_and(|line| self.sms.admits(line).is_ok())
+                    && self.provider.iter().any(|provider| {
+                        self.preset.get(&provider.preset).is_some_and(|preset| preset.sms.is_some())
+                    })
+            }
+            Method::Totp | Method::Hotp | Method::Call => false,
+        };
+        kind.methods().iter().copied().filter(open).collect()
     }
 
     /// The rules that roles and exemptions make.

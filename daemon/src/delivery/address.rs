@@ -30,6 +30,12 @@ impl Address {
         self.0.clone()
     }
 
+    /// Equal for equal addresses: upper and lower case are one mailbox nearly everywhere.
+    #[must_use]
+    pub fn destination(&self) -> Destination {
+        Sha256::digest(self.as_str().to_ascii_lowercase().as_bytes()).into()
+    }
+
     /// What may be shown: `a***@e***.com`.
     #[must_use]
     pub fn masked(&self) -> String {
@@ -39,12 +45,6 @@ impl Address {
         let top = if top.is_empty() { String::new() } else { format!(".{top}") };
         printable(&format!("{}***@{}***{top}", first(self.0.user()), first(name)), 64)
     }
-}
-
-/// Equal for equal addresses: upper and lower case are one mailbox nearly everywhere.
-#[must_use]
-pub fn destination(address: &Address) -> Destination {
-    Sha256::digest(address.as_str().to_ascii_lowercase().as_bytes()).into()
 }
 
 #[cfg(test)]
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_mailbox_is_one_in_any_case() {
-        let of = |text: &str| destination(&Address::parse(text).unwrap());
+        let of = |text: &str| Address::parse(text).unwrap().destination();
         assert_eq!(of("Alice@Example.com"), of("alice@example.com"));
         assert_ne!(of("alice@example.com"), of("bob@example.com"));
     }

@@ -1,49 +1,137 @@
 //! Mail through an SMTP server. The text is plain, the code its first line: it is what a lock screen shows.
 
-use std::{fs, time::Duration};
+use std::{fs, io, path::PathBuf, time::Duration};
 
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
     message::{Mailbox, header::ContentType},
     transport::smtp::{
-        authentication::Credentials,
+        authentication::Credentials as Login,
         client::{Certificate, CertificateStore, Tls as Protection, TlsParameters},
         extension::ClientId,
     },
 };
 
-use super::{Message, Outcome, Text};
+use super::{Address, EMAIL, Health, Message, Outcome, Refusal, Text, credential::Credentials, sendmail};
 use crate::{
-    config::{Email, Tls},
+    config::{Config, Email, Tls, Transport},
     engine::prompt,
     names::printable,
     secret::Secret,
+    texts::{Language, fill},
 };
 
 /// For a connection, and for each command.
 const ANSWER: Duration = Duration::from_secs(8);
 
-pub(super) async fn send(config: &Email, secret: Option<&Secret<String>>, message: &Message) -> Outcome {
-    let Some(letter) = compose(config, message) else { return Outcome::Rejected("content") };
-    let Some(transport) = transport(config, secret) else { return Outcome::Unavailable("tls-configuration") };
-    match transport.send(letter).await {
-        Ok(_) => Outcome::Accepted,
-        Err(error) => judge(&error),
+/// Who gives letters away.
+pub(super) struct Mailer {
+    credentials: Credentials,
+    /// The socket of the mail helper.
+    helper: PathBuf,
+}
+
+impl Mailer {
+    pub(super) const fn new(credentials: Credentials, helper: PathBuf) -> Self {
+        Self { credentials, helper }
     }
+
+    pub(super) async fn send(&self, config: &Config, to: &Address, message: &Message) -> Outcome {
+        let Some(letter) = compose(config, to, message) else { return Outcome::Rejected(Refusal::Content) };
+        let email = &config.email;
+        if email.transport == Transport::Sendmail {
+            return sendmail::send(&self.helper, &letter.formatted()).await;
+        }
+        let transport = match self.server(email) {
+            Ok(transport) => transport,
+            Err(why) => return Outcome::Unavailable { why, after: None },
+        };
+        match transport.send(letter.clone()).await {
+            Ok(_) => Outcome::Accepted,
+            // Nothing listens here: perhaps there is a sendmail without a server.
+            Err(error) if refused(&error) && email.may_use_helper() && self.helper.exists() => {
+                sendmail::send(&self.helper, &letter.formatted()).await
+            }
+            Err(error) => judge(&error),
+        }
+    }
+
+    fn server(&self, email: &Email) -> Result<AsyncSmtpTransport<Tokio1Executor>, &'static str> {
+        let secret = match &email.secret {
+            None => None,
+            Some(name) => Some(self.credentials.get(name).ok_or("no-credential")?),
+        };
+        transport(email, secret.as_ref()).ok_or("tls-configuration")
+    }
+
+    /// What is known of the mail server: it is asked, without a letter.
+    pub(super) async fn health(&self, config: &Config) -> Option<Health> {
+        let email = &config.email;
+        email.from.as_ref()?;
+        let helper = || {
+            if self.helper.exists() {
+                String::new()
+            } else {
+                format!(
+                    "the mail helper is not there ({}): systemctl enable --now twinlock-sendmail.socket",
+                    self.helper.display()
+                )
+            }
+        };
+        let problem = if email.transport == Transport::Sendmail {
+            helper()
+        } else {
+            match self.server(email) {
+                Err(why) => format!("mail cannot be sent: {why}"),
+                Ok(transport) => match transport.test_connection().await {
+                    Ok(true) => String::new(),
+                    Err(error) if refused(&error) && email.may_use_helper() && self.helper.exists() => {
+                        String::new()
+                    }
+                    Ok(false) | Err(_) => format!(
+                        "the mail server {}:{} does not answer as it should",
+                        email.host,
+                        email.port()
+                    ),
+                },
+            }
+        };
+        Some(Health { name: EMAIL.to_owned(), preset: String::new(), open_for: None, last: None, problem })
+    }
+}
+
+/// Whether nothing listens there.
+fn refused(error: &lettre::transport::smtp::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// What a server says, or that it says nothing. Its words are foreign and may hold an address: only the code is kept.
 fn judge(error: &lettre::transport::smtp::Error) -> Outcome {
     let status = error.status().map(|code| code.to_string()).unwrap_or_default();
     tracing::warn!(status, permanent = error.is_permanent(), "a mail was not taken");
+    let unavailable = |why| Outcome::Unavailable { why, after: None };
     if error.is_permanent() {
         // RFC 4954: 530, 534, 535, 538 are about us; the rest about the mail or its receiver.
-        return Outcome::Rejected(if status.starts_with("53") { "account" } else { "address" });
+        return Outcome::Rejected(if status.starts_with("53") {
+            Refusal::Account
+        } else {
+            Refusal::Destination
+        });
     }
     match (error.is_transient(), error.is_timeout()) {
-        (true, _) => Outcome::Unavailable("later"),
+        (true, _) => unavailable("later"),
         (false, true) => Outcome::Unknown,
-        (false, false) => Outcome::Unavailable("connection"),
+        (false, false) => unavailable("connection"),
     }
 }
 
@@ -58,7 +146,7 @@ fn transport(config: &Email, secret: Option<&Secret<String>>) -> Option<AsyncSmt
         .tls(protection)
         .timeout(Some(ANSWER));
     if let (Some(user), Some(secret)) = (&config.user, secret) {
-        builder = builder.credentials(Credentials::new(user.clone(), secret.expose().clone()));
+        builder = builder.credentials(Login::new(user.clone(), secret.expose().clone()));
     }
     Some(builder.hello_name(ClientId::default()).build())
 }
@@ -74,12 +162,12 @@ fn parameters(config: &Email) -> Option<TlsParameters> {
     builder.build_rustls().ok()
 }
 
-fn compose(config: &Email, message: &Message) -> Option<lettre::Message> {
-    let from: Mailbox = config.from.as_ref()?.parse().ok()?;
-    let (subject, text) = words(message);
+fn compose(config: &Config, to: &Address, message: &Message) -> Option<lettre::Message> {
+    let from: Mailbox = config.email.from.as_ref()?.parse().ok()?;
+    let (subject, text) = words(config.codes.language, message);
     lettre::Message::builder()
         .from(from)
-        .to(Mailbox::new(None, message.to.parsed()))
+        .to(Mailbox::new(None, to.parsed()))
         .subject(subject)
         .header(ContentType::TEXT_PLAIN)
         .header(Automatic)
@@ -88,39 +176,43 @@ fn compose(config: &Email, message: &Message) -> Option<lettre::Message> {
         .ok()
 }
 
+/// What would be sent.
+pub(super) fn rendered(config: &Config, to: &Address, message: &Message) -> Option<Vec<String>> {
+    let text = String::from_utf8(compose(config, to, message)?.formatted()).ok()?;
+    Some(text.lines().map(str::to_owned).collect())
+}
+
 /// Subject and text. The code is the first line, and in no subject.
-fn words(message: &Message) -> (String, String) {
-    let Message { to: _, text, host, user, service, rhost, lifetime } = message;
+fn words(language: Language, message: &Message) -> (String, String) {
+    let Message { to: _, by: _, text, host, user, service, rhost, lifetime } = message;
     let [host, user, service, rhost] =
         [(host, 64), (user, 64), (service, 32), (rhost, 64)].map(|(text, limit)| printable(text, limit));
-    let from_where = if rhost.is_empty() { String::new() } else { format!(" from {rhost}") };
+    let texts = &language.texts().mail;
+    let origin = if rhost.is_empty() { String::new() } else { fill(&texts.origin, &[("rhost", &rhost)]) };
     let lifetime = prompt::duration(*lifetime);
-    match text {
-        Text::Login(code) => (
-            format!("Login code for {host}"),
-            format!(
-                "{}\n\nThis is the code for the login of {user} at {service} on {host}{from_where}.\n\
-                 It can be used for {lifetime}, in the login that asked for it.\n\n\
-                 If that was not you, somebody knows your password: change it, and tell your administrator.\n",
-                code.expose()
-            ),
-        ),
-        Text::Confirm(code) => (
-            format!("Confirm this address for {host}"),
-            format!(
-                "{}\n\nType this code where you asked for it, and login codes of {user} on {host} will come to this \
-                 address.\nIt can be used for {lifetime}.\n\nIf that was not you, do nothing.\n",
-                code.expose()
-            ),
-        ),
-        Text::Changed(masked) => (
-            format!("Login codes of {host} go to another address"),
-            format!(
-                "Login codes of {user} on {host} go to {masked} from now on, and no more to this address.\n\n\
-                 If that was not you, tell your administrator at once.\n"
-            ),
-        ),
-    }
+    let mut values = vec![
+        ("host", host.as_str()),
+        ("user", user.as_str()),
+        ("service", service.as_str()),
+        ("origin", origin.as_str()),
+        ("lifetime", lifetime.as_str()),
+    ];
+    let letter = match text {
+        Text::Login(code) => {
+            values.push(("code", code.expose()));
+            &texts.login
+        }
+        Text::Confirm(code) => {
+            values.push(("code", code.expose()));
+            &texts.confirm
+        }
+        Text::Changed(masked) => {
+            values.push(("masked", masked));
+            &texts.changed
+        }
+        Text::Test => &texts.test,
+    };
+    (fill(&letter.subject, &values), fill(&letter.text, &values))
 }
 
 /// RFC 3834: no answers to this.

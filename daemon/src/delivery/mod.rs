@@ -2,20 +2,98 @@
 //! it was sent or not, and no body, reply or full address goes to a log.
 
 mod address;
+mod breaker;
+mod carriers;
+mod credential;
 mod email;
+mod http;
+mod phone;
+mod program;
+mod sendmail;
+mod short;
 
-use std::{fmt, fs, os::unix::fs::MetadataExt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-pub use address::{Address, destination};
+pub use address::Address;
+pub use http::judge;
+pub use phone::Phone;
 
-use crate::{config::Email, secret::Secret};
+use crate::{
+    clock::Clock,
+    config::Config,
+    engine::{
+        delivery::{ContactKind, Destination, Line},
+        policy::Method,
+    },
+    secret::Secret,
+};
+use carriers::Carriers;
+use credential::Credentials;
+
+/// Somewhere a message can go. It cannot be printed whole by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Contact {
+    /// A mailbox.
+    Email(Address),
+    /// A telephone.
+    Phone(Phone),
+}
+
+impl Contact {
+    /// What it is.
+    #[must_use]
+    pub const fn kind(&self) -> ContactKind {
+        match self {
+            Self::Email(_) => ContactKind::Email,
+            Self::Phone(_) => ContactKind::Phone,
+        }
+    }
+
+    /// The whole of it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Email(address) => address.as_str(),
+            Self::Phone(phone) => phone.as_str(),
+        }
+    }
+
+    /// What may be shown.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        match self {
+            Self::Email(address) => address.masked(),
+            Self::Phone(phone) => phone.masked(),
+        }
+    }
+
+    /// Equal for what is the same place.
+    #[must_use]
+    pub fn destination(&self) -> Destination {
+        match self {
+            Self::Email(address) => address.destination(),
+            Self::Phone(phone) => phone.destination(),
+        }
+    }
+
+    /// What is known of a telephone.
+    #[must_use]
+    pub const fn line(&self) -> Option<&Line> {
+        match self {
+            Self::Email(_) => None,
+            Self::Phone(phone) => Some(phone.line()),
+        }
+    }
+}
 
 /// A code on its way.
 pub struct Message {
     /// Where to.
-    pub to: Address,
+    pub to: Contact,
+    /// How.
+    pub by: Method,
     /// What it says.
     pub text: Text,
     /// The host that asks for it.
@@ -38,6 +116,8 @@ pub enum Text {
     Confirm(Secret<String>),
     /// Codes go to another address from now on: its masked form.
     Changed(String),
+    /// An administrator tries the way.
+    Test,
 }
 
 /// What became of a message.
@@ -46,56 +126,130 @@ pub enum Text {
 pub enum Outcome {
     /// A server took it.
     Accepted,
-    /// It will not be sent: the class, for the trail.
-    Rejected(&'static str),
+    /// It will not be sent.
+    Rejected(Refusal),
     /// It was not sent; later it may be.
-    Unavailable(&'static str),
+    Unavailable {
+        /// The class, for the trail.
+        why: &'static str,
+        /// When the server wants to be asked again.
+        after: Option<Duration>,
+    },
     /// It was given away, and no answer came: perhaps it was sent.
     Unknown,
+}
+
+/// Why a message will not be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is nobody at this address, or nothing that takes messages.
+    Destination,
+    /// Whoever is there wants none.
+    OptedOut,
+    /// Nothing is sent to that country.
+    Region,
+    /// We are not welcome: credentials, credit, a setting.
+    Account,
+    /// Text or sender are not taken.
+    Content,
 }
 
 impl Outcome {
     /// For the trail.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn word(&self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
-            Self::Rejected(class) | Self::Unavailable(class) => class,
+            Self::Rejected(Refusal::Destination) => "address",
+            Self::Rejected(Refusal::OptedOut) => "opted-out",
+            Self::Rejected(Refusal::Region) => "region",
+            Self::Rejected(Refusal::Account) => "account",
+            Self::Rejected(Refusal::Content) => "content",
+            Self::Unavailable { why, .. } => why,
             Self::Unknown => "unknown",
         }
     }
 }
 
+/// One try to give a message away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Who was asked; empty: nobody could be.
+    pub provider: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The HTTP status.
+    pub status: Option<u16>,
+    /// The provider's own code for what went wrong.
+    pub code: String,
+    /// The provider's number for the message.
+    pub id: String,
+}
+
+impl Attempt {
+    fn new(provider: &str, outcome: Outcome) -> Self {
+        Self { provider: provider.to_owned(), outcome, status: None, code: String::new(), id: String::new() }
+    }
+}
+
+/// What all attempts together mean for the message.
+pub fn fate(attempts: &[Attempt]) -> Outcome {
+    let find =
+        |wanted: Outcome| attempts.iter().map(|attempt| attempt.outcome).find(|outcome| *outcome == wanted);
+    find(Outcome::Accepted)
+        .or_else(|| find(Outcome::Unknown))
+        .or_else(|| attempts.last().map(|attempt| attempt.outcome))
+        .unwrap_or(Outcome::Unavailable { why: "no-provider", after: None })
+}
+
+/// What is known of somebody who carries messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// As the configuration calls it.
+    pub name: String,
+    /// How it is spoken to.
+    pub preset: String,
+    /// Not asked for so long, because it failed.
+    pub open_for: Option<Duration>,
+    /// When something was given to it last (Unix seconds), and what became of that.
+    pub last: Option<(i64, String)>,
+    /// What keeps it from working, or empty.
+    pub problem: String,
+}
+
 /// Where messages are given away.
 #[async_trait]
 pub trait Channels: Send + Sync {
-    /// By mail.
-    async fn email(&self, config: &Email, message: &Message) -> Outcome;
+    /// Gives a message to the first that takes it. What each said, in order.
+    async fn send(&self, config: &Config, message: &Message) -> Vec<Attempt>;
+
+    /// Gives a message to this one; `None`: there is none of that name for messages of that kind.
+    async fn send_by(&self, config: &Config, name: &str, message: &Message) -> Option<Attempt>;
+
+    /// What this one would be sent, without its secret.
+    fn rendered(&self, config: &Config, name: &str, message: &Message) -> Option<Vec<String>>;
+
+    /// What is known of each.
+    async fn health(&self, config: &Config) -> Vec<Health>;
 }
 
-/// Mail servers.
+/// Mail servers, and the providers of the configuration.
 pub struct System {
-    /// Folders of credentials, first found wins.
-    credentials: Vec<PathBuf>,
+    email: email::Mailer,
+    carriers: Carriers,
 }
 
 impl System {
-    /// Looks for credentials in these folders.
+    /// Looks for credentials in these folders, and for the mail helper at this socket.
     #[must_use]
-    pub const fn new(credentials: Vec<PathBuf>) -> Self {
-        Self { credentials }
-    }
-
-    /// The first line of a credential. One that others may read is none: it is to be made anew.
-    fn credential(&self, name: &str) -> Option<Secret<String>> {
-        let path = self.credentials.iter().map(|folder| folder.join(name)).find(|path| path.exists())?;
-        let mode = fs::metadata(&path).map_or(0o777, |about| about.mode());
-        if mode & 0o077 != 0 {
-            tracing::error!(path = %path.display(), "others may read this credential: chmod 0600, and change what it holds");
-            return None;
+    pub fn new(credentials: Vec<PathBuf>, sendmail: PathBuf, clock: Arc<dyn Clock>) -> Self {
+        // The one of this process, for who does not bring one; fails where there is one already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let credentials = Credentials::new(credentials);
+        Self {
+            email: email::Mailer::new(credentials.clone(), sendmail),
+            carriers: Carriers::new(clock, credentials),
         }
-        let text = Secret::new(fs::read_to_string(path).ok()?);
-        Some(Secret::new(text.expose().lines().next().unwrap_or_default().to_owned()))
     }
 }
 
@@ -105,16 +259,40 @@ impl fmt::Debug for System {
     }
 }
 
+/// What mail is called among those who carry messages.
+pub const EMAIL: &str = "email";
+
 #[async_trait]
 impl Channels for System {
-    async fn email(&self, config: &Email, message: &Message) -> Outcome {
-        let secret = match &config.secret {
-            None => None,
-            Some(name) => match self.credential(name) {
-                None => return Outcome::Unavailable("no-credential"),
-                secret => secret,
-            },
-        };
-        email::send(config, secret.as_ref(), message).await
+    async fn send(&self, config: &Config, message: &Message) -> Vec<Attempt> {
+        match &message.to {
+            Contact::Email(to) => vec![Attempt::new(EMAIL, self.email.send(config, to, message).await)],
+            Contact::Phone(to) => self.carriers.send(config, to, message).await,
+        }
+    }
+
+    async fn send_by(&self, config: &Config, name: &str, message: &Message) -> Option<Attempt> {
+        match &message.to {
+            Contact::Email(to) if name == EMAIL => {
+                Some(Attempt::new(EMAIL, self.email.send(config, to, message).await))
+            }
+            Contact::Email(_) => None,
+            Contact::Phone(to) => self.carriers.send_by(config, name, to, message).await,
+        }
+    }
+
+    fn rendered(&self, config: &Config, name: &str, message: &Message) -> Option<Vec<String>> {
+        match &message.to {
+            Contact::Email(to) if name == EMAIL => email::rendered(config, to, message),
+            Contact::Email(_) => None,
+            Contact::Phone(to) => Carriers::rendered(config, name, to, message),
+        }
+    }
+
+    async fn health(&self, config: &Config) -> Vec<Health> {
+        let mut all = Vec::new();
+        all.extend(self.email.health(config).await);
+        all.extend(self.carriers.health(config));
+        all
     }
 }

@@ -27,25 +27,67 @@ pub type Destination = [u8; 32];
 pub enum ContactKind {
     /// A mailbox.
     Email,
+    /// A telephone.
+    Phone,
 }
 
 impl ContactKind {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Email];
+    pub const ALL: [Self; 2] = [Self::Email, Self::Phone];
 
     /// The stable name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Email => "email",
+            Self::Phone => "phone",
         }
     }
 
-    /// How a code comes there.
+    /// How a code can come there.
     #[must_use]
-    pub const fn method(self) -> Method {
+    pub const fn methods(self) -> &'static [Method] {
         match self {
-            Self::Email => Method::Email,
+            Self::Email => &[Method::Email],
+            Self::Phone => &[Method::Sms],
+        }
+    }
+}
+
+/// What numbering plans say of a telephone number (ITU-T E.164, by libphonenumber).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Two letters of ISO 3166-1: `+1` alone says nothing, it is 25 countries.
+    pub region: String,
+    /// What kind of line.
+    pub kind: LineKind,
+}
+
+/// Kinds of telephone lines; those that cost their caller more, or ring at nobody's, are no contacts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineKind {
+    /// In a pocket.
+    Mobile,
+    /// In a house: it has no SMS.
+    Fixed,
+    /// One of the two: the plan does not tell.
+    FixedOrMobile,
+    /// Over the Internet: NIST SP 800-63B section 5.1.3.3 does not take it.
+    Voip,
+}
+
+impl LineKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Mobile, Self::Fixed, Self::FixedOrMobile, Self::Voip];
+
+    /// The stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mobile => "mobile",
+            Self::Fixed => "fixed",
+            Self::FixedOrMobile => "fixed-or-mobile",
+            Self::Voip => "voip",
         }
     }
 }
@@ -57,6 +99,8 @@ pub struct Wish {
     pub account: AccountId,
     /// Where to.
     pub destination: Destination,
+    /// The country of a telephone.
+    pub region: Option<String>,
     /// Where the login comes from.
     pub source: Source,
     /// The code of the same conversation that it replaces.
@@ -89,6 +133,8 @@ pub struct Limits {
     pub user: [Window; 2],
     /// For logins from one source.
     pub source: Window,
+    /// To the telephones of one country.
+    pub region: Window,
     /// In all.
     pub all: [Window; 2],
 }
@@ -100,6 +146,8 @@ pub struct Sending {
     pub account: AccountId,
     /// Where to.
     pub destination: Destination,
+    /// The country of a telephone.
+    pub region: Option<String>,
     /// For a login from there.
     pub source: String,
     /// When.
@@ -134,13 +182,16 @@ pub fn judge(wish: &Wish, sent: &[Sending], live: usize) -> Result<(), Issued> {
     };
     let to_there = sent.iter().filter(|sending| sending.destination == wish.destination);
     let from_there = sent.iter().filter(|sending| sending.source == wish.source.as_str());
-    let Limits { user, source, all } = &wish.limits;
+    let to_region = sent.iter().filter(|sending| sending.region.is_some() && sending.region == wish.region);
+    let Limits { user, source, region, all } = &wish.limits;
     let which = if spent(user, own().collect()) {
         "user-limit"
     } else if spent(user, to_there.collect()) {
         "destination-limit"
     } else if spent(std::slice::from_ref(source), from_there.collect()) {
         "source-limit"
+    } else if spent(std::slice::from_ref(region), to_region.collect()) {
+        "region-limit"
     } else if spent(all, sent.iter().collect()) {
         "global-limit"
     } else {
@@ -161,6 +212,7 @@ mod tests {
         Limits {
             user: [window(5, HOUR), window(10, MEMORY)],
             source: window(10, HOUR),
+            region: window(30, HOUR),
             all: [window(60, HOUR), window(300, MEMORY)],
         }
     }
@@ -169,6 +221,7 @@ mod tests {
         Wish {
             account: AccountId(1),
             destination: [1; 32],
+            region: Some("DE".to_owned()),
             source: Source::named("here"),
             replaces: None,
             before: 0,
@@ -182,6 +235,7 @@ mod tests {
         Sending {
             account: AccountId(account),
             destination: [destination; 32],
+            region: None,
             source: Source::named(source).as_str().to_owned(),
             at: NOW.before(Duration::from_secs(seconds_ago)),
         }
@@ -198,6 +252,13 @@ mod tests {
             (many(10, &|n| sent(1, 2, "x", 4000 + n)), Some("user-limit")),
             (many(5, &|n| sent(i64::try_from(n).unwrap() + 5, 1, "x", ago(n))), Some("destination-limit")),
             (many(10, &|n| sent(i64::try_from(n).unwrap() + 5, 9, "here", ago(n))), Some("source-limit")),
+            (
+                many(30, &|n| Sending {
+                    region: wish().region,
+                    ..sent(i64::try_from(n).unwrap() + 5, 9, "x", ago(n))
+                }),
+                Some("region-limit"),
+            ),
             (many(60, &|n| sent(i64::try_from(n).unwrap() + 5, 9, "x", ago(n))), Some("global-limit")),
         ] {
             let answer = judge(&wish(), &sent, 0);

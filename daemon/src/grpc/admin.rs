@@ -9,9 +9,10 @@ use tonic::{Request, Response, Status};
 use twinlock_proto::v1::{
     self, AcceptClockRequest, AccountRequest, AuditEntry, AuditRequest, BackupStoreRequest, Bypass,
     BypassRequest, CheckStoreRequest, Chunk, ContactRequest, DaemonState, ExemptRequest, ExplainRequest,
-    Explanation, ListAccountsRequest, OpenAccountRequest, OpenRoleRequest, ProvisionRequest, Provisioned,
-    RequireRequest, ResetResult, RoleOpening, RotateKeyRequest, Rotation, ShowDaemonRequest, StoreReport,
-    UnlockResult, admin_server, explanation,
+    Explanation, ListAccountsRequest, ListProvidersRequest, OpenAccountRequest, OpenRoleRequest,
+    ProviderTest, Providers, ProvisionRequest, Provisioned, RequireRequest, ResetResult, RoleOpening,
+    RotateKeyRequest, Rotation, ShowDaemonRequest, StoreReport, TestProviderRequest, UnlockResult,
+    admin_server, explanation,
 };
 
 use super::{
@@ -135,6 +136,23 @@ impl admin_server::Admin for Service {
     async fn set_contact(&self, request: Request<ContactRequest>) -> Result<Response<v1::Account>, Status> {
         let administrator = access::administrator(&request)?;
         let answer = self.ports.set_contacts(&administrator, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn list_providers(
+        &self,
+        request: Request<ListProvidersRequest>,
+    ) -> Result<Response<Providers>, Status> {
+        let administrator = access::administrator(&request)?;
+        Ok(Response::new(self.ports.providers(&administrator).await))
+    }
+
+    async fn test_provider(
+        &self,
+        request: Request<TestProviderRequest>,
+    ) -> Result<Response<ProviderTest>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.test_provider(&administrator, request.get_ref()).await;
         answer.map(Response::new).map_err(|error| undecided(&error))
     }
 

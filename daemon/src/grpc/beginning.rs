@@ -141,13 +141,11 @@ fn offers(
     portfolio: Option<&Portfolio>,
     force: &InForce,
 ) -> Vec<Offered> {
-    let (FirstFactor::Known, Some(portfolio), Some(_)) = (first_factor, portfolio, &force.config.email.from)
-    else {
+    let (FirstFactor::Known, Some(portfolio)) = (first_factor, portfolio) else {
         return Vec::new();
     };
     let of = |method: &Method| {
-        let contact =
-            portfolio.contacts.iter().find(|contact| contact.verified && contact.kind.method() == *method)?;
+        let contact = portfolio.contacts.iter().find(|contact| force.ways(contact).contains(method))?;
         Some(Offered { method: *method, masked: contact.masked.clone() })
     };
     let mut offers: Vec<Offered> = decision.methods.iter().filter_map(of).collect();

@@ -1,4 +1,4 @@
-//! `SelfService.EnrollEmail`: somebody proves to be the owner, then that the address is theirs; only then it counts.
+//! `SelfService.EnrollContact`: somebody proves to be the owner, then that the address is theirs; only then it counts.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     access::Owner,
     audit,
-    delivery::{Address, Message, Outcome, Text, destination},
+    delivery::{Address, Contact, Message, Outcome, Phone, Text},
     engine::{
         clock_guard::Trust,
         delivery::{ContactKind, Issued},
@@ -25,7 +25,7 @@ use crate::{
         prompt,
     },
     factor::{code::Code, delivered},
-    names::{AccountId, Source},
+    names::{AccountId, Source, printable},
     random,
     secret::Secret,
     store::ContactRecord,
@@ -46,20 +46,29 @@ async fn run(ports: &Arc<Ports>, owner: &Owner, talk: &mut Talk) -> Result<enrol
     let begin = talk.begin().await?;
     let (own, force) = (ports.own(owner).await?, ports.in_force());
     let decision = ports.decide(&force, &own.account, own.portfolio.as_ref(), Place::default());
-    if !decision.methods.contains(&Method::Email) || force.config.email.from.is_none() {
-        return refused(Reason::NotAllowed, "codes by email are not for you here; ask your administrator");
-    }
-    let address = match Address::parse(&begin.email) {
-        Ok(address) => address,
+    let method = match method(&begin.method) {
+        Ok(method) => method,
+        Err(why) => return Err(why.into()),
+    };
+    let wanted = match parse(&begin.address, method).await {
+        Ok(wanted) => wanted,
         Err(why) => return refused(Reason::NotAllowed, why),
     };
+    let open = force.config.ways(wanted.kind(), wanted.line()).contains(&method);
+    if !decision.methods.contains(&method) || !open {
+        // For a telephone there may be more to say.
+        let why = wanted.line().and_then(|line| force.config.sms.admits(line).err());
+        let why = match why {
+            Some(why) if decision.methods.contains(&method) => format!("this {why}; ask your administrator"),
+            _ => format!("codes by {} are not for you here; ask your administrator", method.name()),
+        };
+        return refused(Reason::NotAllowed, why);
+    }
     let contacts = own.portfolio.iter().flat_map(|portfolio| &portfolio.contacts);
-    let old = contacts
-        .filter(|contact| contact.verified)
-        .find(|contact| contact.kind == ContactKind::Email)
-        .cloned();
-    if old.as_ref().is_some_and(|old| old.destination == destination(&address)) {
-        return refused(Reason::NotAllowed, "you have this address already");
+    let old =
+        contacts.filter(|contact| contact.verified).find(|contact| contact.kind == wanted.kind()).cloned();
+    if old.as_ref().is_some_and(|old| old.destination == wanted.destination()) {
+        return refused(Reason::NotAllowed, format!("you have this {} already", word(wanted.kind())));
     }
     if ports.trust_in_clock() != Trust::Believed {
         return Err(answers::clock_is_off().into());
@@ -68,27 +77,52 @@ async fn run(ports: &Arc<Ports>, owner: &Owner, talk: &mut Talk) -> Result<enrol
         Vouched::Password => Voucher::FirstFactor,
         Vouched::Code(factor) => Voucher::Code(factor),
     };
-    confirm(ports, owner, &own, (&force, &address), talk).await?;
+    confirm(ports, owner, &own, (&force, &wanted, method), talk).await?;
     let subject = own_subject(owner, &own.account);
     let record = audit::Record {
         time: ports.clock.now(),
         event: audit::Event::Contact,
         subject: subject.clone(),
-        method: Method::Email.name(),
+        method: method.name(),
         outcome: audit::Outcome::Granted,
-        reason: format!("{}, verified", address.masked()),
+        reason: format!("{}, verified", wanted.masked()),
     };
-    if ports.store_contact(&own.account, &address, (true, voucher), record).await? != Added::Stored {
+    if ports.store_contact(&own.account, &wanted, (true, voucher), record).await? != Added::Stored {
         return refused(Reason::NotAllowed, "your factors changed meanwhile; start again");
     }
     if let Some(old) = old {
-        tell(ports, &own, (&force, &old, &address), subject).await?;
+        tell(ports, &own, (&force, &old, &wanted), subject).await?;
     }
     Ok(enroll_step::Kind::Contact(v1::Contact {
-        kind: ContactKind::Email.name().to_owned(),
-        masked: address.masked(),
+        kind: wanted.kind().name().to_owned(),
+        masked: wanted.masked(),
         verified: true,
     }))
+}
+
+fn method(name: &str) -> Result<Method, Undecided> {
+    let delivers = [Method::Sms, Method::Email];
+    let found = delivers.into_iter().find(|method| method.name() == name);
+    found.ok_or_else(|| Undecided::Usage(format!("no code can be sent by \"{}\"", printable(name, 16))))
+}
+
+/// What people call it.
+pub(super) const fn word(kind: ContactKind) -> &'static str {
+    match kind {
+        ContactKind::Email => "address",
+        ContactKind::Phone => "number",
+    }
+}
+
+/// What a method's codes go to.
+pub(super) async fn parse(text: &str, method: Method) -> Result<Contact, String> {
+    if method == Method::Email {
+        return Address::parse(text).map(Contact::Email);
+    }
+    // The numbering plans are read the first time: some ten milliseconds that nobody else should wait for.
+    let text = text.to_owned();
+    let parsed = tokio::task::spawn_blocking(move || Phone::parse(&text)).await;
+    parsed.unwrap_or_else(|_| Err("that number could not be read".to_owned())).map(Contact::Phone)
 }
 
 /// Sends a code there and waits for it.
@@ -96,7 +130,7 @@ async fn confirm(
     ports: &Arc<Ports>,
     owner: &Owner,
     own: &Own,
-    (force, address): (&InForce, &Address),
+    (force, wanted, method): (&Arc<InForce>, &Contact, Method),
     talk: &mut Talk,
 ) -> Result<(), End> {
     let (codes, subject) = (&force.config.codes, own_subject(owner, &own.account));
@@ -105,9 +139,9 @@ async fn confirm(
     let nobody = AccountId(-1 - i64::from(own.account.uid));
     let account = own.portfolio.as_ref().map_or(nobody, |portfolio| portfolio.account);
     let source = Source::local("user.sock", "", owner.uid());
-    let wish = ports.wish(force, account, destination(address), source);
+    let wish = ports.wish(force, account, (wanted.destination(), wanted.line()), source);
     if let Issued::Refused(limit) = ports.store.count_sending(wish).await? {
-        ports.told_of_sending(subject, Method::Email, audit::Outcome::Denied, limit).await;
+        ports.told_of_sending(subject, method, audit::Outcome::Denied, limit).await;
         return refused(
             Reason::Throttled,
             "no more codes can be sent now; try again in an hour, or ask your administrator",
@@ -115,17 +149,17 @@ async fn confirm(
     }
     let key = Secret::new(random::bytes(ports.random.as_ref(), delivered::KEY)?);
     let text = Text::Confirm(delivered::code(&key, codes.digits, 0));
-    let message = message(force, own, address.clone(), text);
-    match ports.give_away(force, ContactKind::Email, message, subject).await {
+    let message = message(force, own, (wanted.clone(), method), text);
+    match ports.give_away(force, message, subject).await {
         Outcome::Accepted | Outcome::Unknown => {}
-        Outcome::Rejected(_) | Outcome::Unavailable(_) => {
+        Outcome::Rejected(_) | Outcome::Unavailable { .. } => {
             return refused(
                 Reason::NotAllowed,
                 "the code could not be sent; is the address right? Nothing has changed",
             );
         }
     }
-    let mut text = format!("{}Type it: ", prompt::sent(Method::Email.name(), &address.masked()));
+    let mut text = format!("{}Type it: ", prompt::sent(method.name(), &wanted.masked()));
     for _ in 0..codes.tries {
         let answer = talk.ask(Subject::NewCode, &text).await?;
         let code = Code::parse(&answer.text).ok();
@@ -144,19 +178,21 @@ async fn confirm(
 async fn tell(
     ports: &Arc<Ports>,
     own: &Own,
-    (force, old, new): (&InForce, &ContactRecord, &Address),
+    (force, old, new): (&Arc<InForce>, &ContactRecord, &Contact),
     subject: audit::Subject,
 ) -> Result<(), Undecided> {
-    if let Some(portfolio) = &own.portfolio {
-        let message = message(force, own, ports.address(portfolio, old)?, Text::Changed(new.masked()));
-        let _ = ports.give_away(force, ContactKind::Email, message, subject).await; // told in the trail
+    if let (Some(portfolio), Some(method)) = (&own.portfolio, force.ways(old).first()) {
+        let message =
+            message(force, own, (ports.opened(portfolio, old)?, *method), Text::Changed(new.masked()));
+        let _ = ports.give_away(force, message, subject).await; // told in the trail
     }
     Ok(())
 }
 
-fn message(force: &InForce, own: &Own, to: Address, text: Text) -> Message {
+fn message(force: &InForce, own: &Own, (to, by): (Contact, Method), text: Text) -> Message {
     Message {
         to,
+        by,
         text,
         host: force.host.clone(),
         user: own.account.name.clone(),

@@ -14,6 +14,7 @@ mod incoming;
 mod login;
 mod origin;
 mod policy;
+mod providers;
 mod self_service;
 mod sending;
 mod spares;

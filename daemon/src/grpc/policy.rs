@@ -1,6 +1,7 @@
 //! The configuration in force, and what its rules say of an account.
 
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     sync::{Arc, PoisonError},
 };
@@ -8,12 +9,12 @@ use std::{
 use super::Ports;
 use crate::{
     accounts::Account,
-    config::Config,
+    config::{Config, Preset},
     engine::{
         clock_guard::Trust,
         policy::{self, Decision, Facts, Flags, Ids, Method, Named, Rules},
     },
-    store::{Portfolio, StoreError},
+    store::{ContactRecord, Portfolio, StoreError},
 };
 
 /// A configuration, made ready for use. Whoever begins with one goes on with it.
@@ -31,6 +32,8 @@ pub struct InForce {
     pub issuer: String,
     /// The name of this host, in messages.
     pub host: String,
+    /// Every preset that there is.
+    pub presets: BTreeMap<String, Preset>,
 }
 
 impl InForce {
@@ -40,7 +43,22 @@ impl InForce {
         let mut rules = config.rules();
         rules.pin(ids);
         let issuer = config.issuer.clone().unwrap_or_else(|| host.to_owned());
-        Self { named: rules.named(), config, rules, origin, issuer, host: host.to_owned() }
+        let presets = config.preset.clone();
+        Self { named: rules.named(), config, rules, origin, issuer, host: host.to_owned(), presets }
+    }
+
+    /// With presets that no provider names.
+    #[must_use]
+    pub fn with_presets(mut self, presets: BTreeMap<String, Preset>) -> Self {
+        self.presets.extend(presets);
+        self
+    }
+}
+
+impl InForce {
+    /// The ways by which a code can come to a contact now: none, if it does not count.
+    pub(super) fn ways(&self, contact: &ContactRecord) -> Vec<Method> {
+        if contact.verified { self.config.ways(contact.kind, contact.line.as_ref()) } else { Vec::new() }
     }
 }
 
@@ -97,10 +115,7 @@ impl Ports {
         };
         let contacts = portfolio.iter().flat_map(|portfolio| &portfolio.contacts);
         let mut methods = kinds(true);
-        // A contact is of use where something can be sent.
-        if force.config.email.from.is_some() {
-            methods.extend(contacts.filter(|contact| contact.verified).map(|contact| contact.kind.method()));
-        }
+        methods.extend(contacts.flat_map(|contact| force.ways(contact)));
         let (pending, none) = (kinds(false), Flags::default());
         let openings = Arc::clone(&self.openings.read().unwrap_or_else(PoisonError::into_inner));
         policy::decide(

@@ -43,7 +43,7 @@ impl Service {
 #[tonic::async_trait]
 impl SelfService for Service {
     type EnrollTotpStream = ReceiverStream<Result<EnrollStep, Status>>;
-    type EnrollEmailStream = ReceiverStream<Result<EnrollStep, Status>>;
+    type EnrollContactStream = ReceiverStream<Result<EnrollStep, Status>>;
 
     async fn status(&self, request: Request<StatusRequest>) -> Result<Response<v1::Account>, Status> {
         let owner = access::owner(&request)?;
@@ -67,10 +67,10 @@ impl SelfService for Service {
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
-    async fn enroll_email(
+    async fn enroll_contact(
         &self,
         request: Request<Streaming<EnrollReply>>,
-    ) -> Result<Response<Self::EnrollEmailStream>, Status> {
+    ) -> Result<Response<Self::EnrollContactStream>, Status> {
         let owner = access::owner(&request)?;
         let (steps, receiver) = mpsc::channel(2);
         let ports = Arc::clone(&self.ports);
@@ -179,9 +179,9 @@ impl Ports {
                 time: self.clock.now(),
                 event: audit::Event::Contact,
                 subject,
-                method: kind.method().name(),
+                method: "",
                 outcome: audit::Outcome::Granted,
-                reason: "removed".to_owned(),
+                reason: format!("{} removed", kind.name()),
             };
             self.store.remove_contact(portfolio.account, kind, record).await?;
         }
@@ -200,7 +200,7 @@ impl Ports {
                     || portfolio
                         .contacts
                         .iter()
-                        .any(|contact| contact.verified && contact.kind.method() == method)
+                        .any(|contact| contact.verified && contact.kind.methods().contains(&method))
             })
         };
         let (Some(portfolio), true) = (&portfolio, method.is_none_or(has)) else {

@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{
     audit,
-    delivery::{Address, Message, Outcome, Text},
+    delivery::{Address, Attempt, Contact, EMAIL, Message, Outcome, Phone, Text, fate},
     engine::{
         clock_guard::Trust,
-        delivery::{ContactKind, Destination, Issued, Wish},
+        delivery::{ContactKind, Destination, Issued, Line, Wish},
         policy::Method,
         sending::{Delivery, Sending},
     },
@@ -69,31 +69,35 @@ impl Ports {
             .open(sealed, Binding { user: &user, uid: portfolio.uid, factor: &id, kind: COURIER })?)
     }
 
-    pub(super) fn address(
+    /// Where a contact is.
+    pub(super) fn opened(
         &self,
         portfolio: &Portfolio,
         contact: &ContactRecord,
-    ) -> Result<Address, Undecided> {
+    ) -> Result<Contact, Undecided> {
         let user =
             UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
         let (uid, kind) = (portfolio.uid, contact.kind.name());
         let text =
             self.sealer.open(&contact.sealed, Binding { user: &user, uid, factor: &contact.id, kind })?;
-        let text = std::str::from_utf8(text.expose())
-            .map_err(|_| Undecided::Malformed("an address in the store"))?;
-        Address::parse(text).map_err(|_| Undecided::Malformed("an address in the store"))
+        let text = std::str::from_utf8(text.expose()).ok();
+        let opened = text.and_then(|text| match contact.kind {
+            ContactKind::Email => Address::parse(text).ok().map(Contact::Email),
+            ContactKind::Phone => Phone::stored(text, contact.line.clone()?).map(Contact::Phone),
+        });
+        opened.ok_or(Undecided::Malformed("an address in the store"))
     }
 
     /// Has a code sent, if it may be. The limits count it before it leaves.
     pub(super) async fn send_code(
         self: &Arc<Self>,
-        force: &InForce,
+        force: &Arc<InForce>,
         sending: &Sending,
         portfolio: Option<&Portfolio>,
     ) -> Result<(Delivery, Option<Live>), Undecided> {
         let method = sending.method();
         let contact = portfolio.and_then(|portfolio| {
-            portfolio.contacts.iter().find(|contact| contact.verified && contact.kind.method() == method)
+            portfolio.contacts.iter().find(|contact| force.ways(contact).contains(&method))
         });
         let (Some(portfolio), Some(contact)) = (portfolio, contact) else {
             return Ok((Delivery::Failed, None)); // an administrator was faster
@@ -106,33 +110,35 @@ impl Ports {
             self.told_of_sending(subject, method, audit::Outcome::Denied, "clock").await;
             return Ok((Delivery::Failed, None));
         }
-        let wish = self.wish(force, portfolio.account, contact.destination, sending.source().clone());
+        let to = (contact.destination, contact.line.as_ref());
+        let wish = self.wish(force, portfolio.account, to, sending.source().clone());
         let wish = Wish { replaces: sending.replaces(), before: sending.before(), ..wish };
-        self.post(force, (portfolio, contact), wish, subject).await
+        self.post(force, (portfolio, contact, method), wish, subject).await
     }
 
     /// The wish for a first code, under the limits in force.
     pub(super) fn wish(
         &self,
-        force: &InForce,
+        force: &Arc<InForce>,
         account: AccountId,
-        destination: Destination,
+        (destination, line): (Destination, Option<&Line>),
         source: Source,
     ) -> Wish {
         let codes = &force.config.codes;
         let (lifetime, limits, now) = (codes.lifetime, codes.limits(), self.clock.now());
-        Wish { account, destination, source, replaces: None, before: 0, lifetime, limits, now }
+        let region = line.map(|line| line.region.clone());
+        Wish { account, destination, region, source, replaces: None, before: 0, lifetime, limits, now }
     }
 
     /// Issues a code and gives it away.
     pub(super) async fn post(
         self: &Arc<Self>,
-        force: &InForce,
-        (portfolio, contact): (&Portfolio, &ContactRecord),
+        force: &Arc<InForce>,
+        (portfolio, contact, method): (&Portfolio, &ContactRecord, Method),
         wish: Wish,
         subject: audit::Subject,
     ) -> Result<(Delivery, Option<Live>), Undecided> {
-        let (codes, method) = (&force.config.codes, contact.kind.method());
+        let codes = &force.config.codes;
         let counter = match self.store.issue_code(wish).await? {
             Issued::Code(counter) => counter,
             Issued::TooEarly(from) => return Ok((Delivery::TooEarly(from), None)),
@@ -144,7 +150,8 @@ impl Ports {
         };
         let live = Live { ports: Arc::clone(self), account: portfolio.account, counter };
         let message = Message {
-            to: self.address(portfolio, contact)?,
+            to: self.opened(portfolio, contact)?,
+            by: method,
             text: Text::Login(delivered::code(&self.courier_key(portfolio)?, codes.digits, counter)),
             host: force.host.clone(),
             user: subject.user.clone(),
@@ -152,38 +159,58 @@ impl Ports {
             rhost: subject.rhost.clone(),
             lifetime: codes.lifetime,
         };
-        Ok(match self.give_away(force, contact.kind, message, subject).await {
+        Ok(match self.give_away(force, message, subject).await {
             Outcome::Accepted | Outcome::Unknown => {
                 (Delivery::Sent { counter, digits: codes.digits }, Some(live))
             }
-            Outcome::Rejected(_) | Outcome::Unavailable(_) => (Delivery::Failed, None),
+            Outcome::Rejected(_) | Outcome::Unavailable { .. } => (Delivery::Failed, None),
         })
     }
 
     /// Gives a message away. Who takes longer than a person should wait is left to it: perhaps it was sent.
     pub(super) async fn give_away(
         self: &Arc<Self>,
-        force: &InForce,
-        kind: ContactKind,
+        force: &Arc<InForce>,
         message: Message,
         subject: audit::Subject,
     ) -> Outcome {
-        let (ports, config) = (Arc::clone(self), force.config.email.clone());
+        let (ports, force) = (Arc::clone(self), Arc::clone(force));
         let giving = tokio::spawn(async move {
-            let ContactKind::Email = kind;
-            let outcome = ports.channels.email(&config, &message).await;
-            let told = match outcome {
-                Outcome::Accepted => audit::Outcome::Granted,
-                Outcome::Rejected(_) | Outcome::Unavailable(_) | Outcome::Unknown => audit::Outcome::Denied,
-            };
-            ports.told_of_sending(subject, kind.method(), told, outcome.word()).await;
+            let attempts = ports.channels.send(&force.config, &message).await;
+            let outcome = fate(&attempts);
+            if attempts.is_empty() {
+                ports.told_of_sending(subject, message.by, audit::Outcome::Denied, outcome.word()).await;
+                return outcome;
+            }
+            for attempt in attempts {
+                ports.told_of_attempt(subject.clone(), message.by, &attempt).await;
+            }
             outcome
         });
         match tokio::time::timeout(PROMPT, giving).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Outcome::Unavailable("stopped"),
+            Ok(Err(_)) => Outcome::Unavailable { why: "stopped", after: None },
             Err(_) => Outcome::Unknown,
         }
+    }
+
+    /// In the trail: who was asked, and what they said.
+    pub(super) async fn told_of_attempt(&self, subject: audit::Subject, method: Method, attempt: &Attempt) {
+        let told = match attempt.outcome {
+            Outcome::Accepted => audit::Outcome::Granted,
+            Outcome::Rejected(_) | Outcome::Unavailable { .. } | Outcome::Unknown => audit::Outcome::Denied,
+        };
+        let word = attempt.outcome.word();
+        let code = if attempt.code.is_empty() || attempt.outcome == Outcome::Accepted {
+            String::new()
+        } else {
+            format!(" ({})", attempt.code)
+        };
+        let reason = match attempt.provider.as_str() {
+            "" | EMAIL => word.to_owned(),
+            provider => format!("{provider}: {word}{code}"),
+        };
+        self.told_of_sending(subject, method, told, &reason).await;
     }
 
     pub(super) async fn told_of_sending(

@@ -6,6 +6,7 @@ use twinlock_proto::v1::{question::Subject, refusal::Reason};
 
 use super::{
     Ports,
+    policy::InForce,
     self_service::{Own, own_subject},
     talk::{End, Talk, refused, throttled},
 };
@@ -13,7 +14,7 @@ use crate::{
     access::Owner,
     audit,
     engine::{
-        policy::Decision,
+        policy::{Decision, Method},
         prompt,
         proof::{self, Accepted, Attempt, Candidate, Settled},
         sending::{Delivery, Sent},
@@ -46,22 +47,29 @@ pub(super) async fn vouch(
         return Ok(Vouched::Code(current_code(ports, owner, own, portfolio, talk).await?));
     }
     password(ports, owner, own, talk).await?;
-    let contact = own
-        .portfolio
-        .as_ref()
-        .and_then(|portfolio| Some((portfolio, portfolio.contacts.iter().find(|contact| contact.verified)?)));
-    match contact {
-        None => Ok(Vouched::Password),
-        // What policy does not let count does not vouch either, and the password alone is not enough beside it.
-        Some((_, contact)) if !decision.methods.contains(&contact.kind.method()) => refused(
+    let Some(portfolio) = &own.portfolio else { return Ok(Vouched::Password) };
+    if portfolio.is_empty() {
+        return Ok(Vouched::Password);
+    }
+    // What policy does not let count does not vouch either, and the password alone is not enough beside it.
+    let Some((contact, method)) = reachable(&ports.in_force(), decision, portfolio) else {
+        return refused(
             Reason::NotAllowed,
             "policy does not let your contact count; ask your administrator to remove it, or to add what you want",
-        ),
-        Some((portfolio, contact)) => {
-            contact_code(ports, owner, own, (portfolio, contact), talk).await?;
-            Ok(Vouched::Code(None))
-        }
-    }
+        );
+    };
+    contact_code(ports, owner, own, (portfolio, contact, method), talk).await?;
+    Ok(Vouched::Code(None))
+}
+
+/// A contact that counts, and the way there.
+fn reachable<'a>(
+    force: &InForce,
+    decision: &Decision,
+    portfolio: &'a Portfolio,
+) -> Option<(&'a ContactRecord, Method)> {
+    let way = |contact| force.ways(contact).into_iter().find(|method| decision.methods.contains(method));
+    portfolio.contacts.iter().find_map(|contact| Some((contact, way(contact)?)))
 }
 
 /// A code that is sent to a contact that counts.
@@ -69,14 +77,15 @@ async fn contact_code(
     ports: &Arc<Ports>,
     owner: &Owner,
     own: &Own,
-    (portfolio, contact): (&Portfolio, &ContactRecord),
+    (portfolio, contact, method): (&Portfolio, &ContactRecord, Method),
     talk: &mut Talk,
 ) -> Result<(), End> {
     let (force, subject) = (ports.in_force(), own_subject(owner, &own.account));
-    let (source, method) = (Source::local("user.sock", "", owner.uid()), contact.kind.method());
+    let source = Source::local("user.sock", "", owner.uid());
     let codes = &force.config.codes;
-    let wish = ports.wish(&force, portfolio.account, contact.destination, source.clone());
-    let (delivery, _live) = ports.post(&force, (portfolio, contact), wish, subject.clone()).await?;
+    let to = (contact.destination, contact.line.as_ref());
+    let wish = ports.wish(&force, portfolio.account, to, source.clone());
+    let (delivery, _live) = ports.post(&force, (portfolio, contact, method), wish, subject.clone()).await?;
     let Delivery::Sent { counter, digits } = delivery else {
         return refused(
             Reason::NotAllowed,

@@ -12,7 +12,7 @@ use crate::{
     clock::Timestamp,
     engine::{
         clock_guard::Mark,
-        delivery::{ContactKind, Destination, Issued, Wish},
+        delivery::{ContactKind, Destination, Issued, Line, Wish},
         enrollment::{Added, Voucher},
         policy::{Flag, Flags},
         proof::Ledger,
@@ -130,6 +130,8 @@ pub struct ContactRecord {
     pub id: FactorId,
     /// What it is.
     pub kind: ContactKind,
+    /// What is known of a telephone.
+    pub line: Option<Line>,
     /// What may be shown of it.
     pub masked: String,
     /// Digest of the address.
@@ -149,6 +151,8 @@ pub struct NewContact {
     pub id: FactorId,
     /// What it is; a user has one of each kind.
     pub kind: ContactKind,
+    /// What is known of a telephone.
+    pub line: Option<Line>,
     /// What may be shown of it.
     pub masked: String,
     /// Digest of the address.

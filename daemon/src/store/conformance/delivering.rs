@@ -3,11 +3,15 @@
 use super::*;
 use crate::{
     config::Codes,
-    engine::{delivery::Issued, policy::Method},
+    engine::{
+        delivery::{Issued, Line, LineKind},
+        policy::Method,
+    },
 };
 
 fn contact(id: &str, verified: bool) -> NewContact {
     NewContact {
+        line: None,
         id: FactorId(id.into()),
         kind: ContactKind::Email,
         masked: "a***@e***.com".into(),
@@ -32,6 +36,7 @@ async fn reachable(world: &World, user: &str) -> Portfolio {
 
 fn wish(portfolio: &Portfolio) -> Wish {
     Wish {
+        region: None,
         account: portfolio.account,
         destination: portfolio.contacts[0].destination,
         source: Source::local("sshd", "", 0),
@@ -152,4 +157,30 @@ async fn what_vouched_for_a_contact_must_still_be_enough() {
     for voucher in [Voucher::Code(app), Voucher::Code(None)] {
         assert_eq!(set(&world, "alice", 1000, by("thief", voucher)).await, Added::NotFirst);
     }
+}
+
+#[tokio::test]
+async fn a_telephone_keeps_its_country_and_a_country_has_a_limit() {
+    let world = world().await;
+    let line = Line { region: "DE".to_owned(), kind: LineKind::Mobile };
+    let phone = NewContact { kind: ContactKind::Phone, line: Some(line.clone()), ..contact("phone", true) };
+    let alice = reachable(&world, "alice").await;
+    assert_eq!(set(&world, "alice", 1000, phone).await, Added::Stored);
+    let name = UserName::parse("alice").unwrap();
+    let contacts = world.store.portfolio(&name).await.unwrap().unwrap().contacts;
+    let kept: Vec<_> = contacts.iter().map(|contact| (contact.kind, contact.line.clone())).collect();
+    assert_eq!(kept, [(ContactKind::Email, None), (ContactKind::Phone, Some(line))]);
+    let limits = Codes { region_per_hour: 2, ..Codes::default() }.limits();
+    let to = |region: &str, n: u8| Wish {
+        region: Some(region.to_owned()),
+        account: AccountId(-i64::from(n)),
+        destination: [n; 32],
+        limits,
+        ..wish(&alice)
+    };
+    for n in 1..=2 {
+        assert!(matches!(world.store.count_sending(to("DE", n)).await.unwrap(), Issued::Code(_)));
+    }
+    assert_eq!(world.store.count_sending(to("DE", 3)).await.unwrap(), Issued::Refused("region-limit"));
+    assert!(matches!(world.store.count_sending(to("FR", 4)).await.unwrap(), Issued::Code(_)));
 }

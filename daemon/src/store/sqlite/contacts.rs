@@ -7,7 +7,7 @@ use crate::{
     audit,
     clock::Timestamp,
     engine::{
-        delivery::ContactKind,
+        delivery::{ContactKind, Line, LineKind},
         enrollment::{Added, Voucher},
     },
     names::{AccountId, FactorId, UserName},
@@ -21,30 +21,36 @@ pub(super) fn contacts(
 ) -> Result<Vec<ContactRecord>, StoreError> {
     let mut statement = connection
         .prepare_cached(
-            "SELECT id, kind, masked, destination, sealed, key_version, verified, created FROM contact
+            "SELECT id, kind, masked, destination, sealed, key_version, verified, created, region, line FROM contact
              WHERE account = ?1 ORDER BY kind",
         )
         .map_err(unavailable)?;
     let rows = statement
         .query_map([account.0], |row| {
-            let kind: String = row.get(1)?;
+            let (kind, region, line): (String, Option<String>, Option<String>) =
+                (row.get(1)?, row.get(8)?, row.get(9)?);
             let record = ContactRecord {
                 id: FactorId(row.get(0)?),
                 kind: ContactKind::Email,
+                line: None,
                 masked: row.get(2)?,
                 destination: row.get(3)?,
                 sealed: Sealed { bytes: row.get(4)?, key_version: row.get(5)? },
                 verified: row.get(6)?,
                 created: Timestamp(row.get(7)?),
             };
-            Ok((kind, record))
+            Ok((kind, region.zip(line), record))
         })
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(unavailable)?;
-    let known = |(kind, record): (String, ContactRecord)| {
-        let kind = ContactKind::ALL.into_iter().find(|known| known.name() == kind);
-        let kind = kind.ok_or_else(|| StoreError::Corrupt("a contact has an unknown kind".to_owned()))?;
-        Ok(ContactRecord { kind, ..record })
+    let unknown = || StoreError::Corrupt("a contact has an unknown kind".to_owned());
+    let known = |(kind, line, record): (String, Option<(String, String)>, ContactRecord)| {
+        let kind = ContactKind::ALL.into_iter().find(|known| known.name() == kind).ok_or_else(unknown)?;
+        let line = line.map(|(region, kind)| {
+            let kind = LineKind::ALL.into_iter().find(|known| known.name() == kind).ok_or_else(unknown)?;
+            Ok(Line { region, kind })
+        });
+        Ok(ContactRecord { kind, line: line.transpose()?, ..record })
     };
     rows.into_iter().map(known).collect()
 }
@@ -83,11 +89,11 @@ pub(super) fn set_contact(
     }
     connection
         .execute(
-            "INSERT INTO contact (id, account, kind, masked, destination, sealed, key_version, verified, created)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+            "INSERT INTO contact (id, account, kind, masked, destination, sealed, key_version, verified, created,
+             region, line) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT (account, kind) DO UPDATE SET id = excluded.id, masked = excluded.masked,
              destination = excluded.destination, sealed = excluded.sealed, key_version = excluded.key_version,
-             verified = excluded.verified, created = excluded.created",
+             verified = excluded.verified, created = excluded.created, region = excluded.region, line = excluded.line",
             params![
                 contact.id.0,
                 account.0,
@@ -97,7 +103,9 @@ pub(super) fn set_contact(
                 contact.sealed.bytes,
                 contact.sealed.key_version,
                 contact.verified,
-                now.0
+                now.0,
+                contact.line.as_ref().map(|line| line.region.as_str()),
+                contact.line.as_ref().map(|line| line.kind.name())
             ],
         )
         .map_err(unavailable)?;

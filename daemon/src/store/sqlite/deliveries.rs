@@ -51,8 +51,8 @@ pub(super) fn count(connection: &Connection, wish: &Wish, live: u32) -> Result<I
     }
     connection
         .execute(
-            "INSERT INTO sending (account, destination, source, at) VALUES (?1, ?2, ?3, ?4)",
-            params![wish.account.0, wish.destination, wish.source.as_str(), wish.now.0],
+            "INSERT INTO sending (account, destination, region, source, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![wish.account.0, wish.destination, wish.region, wish.source.as_str(), wish.now.0],
         )
         .map_err(unavailable)?;
     Ok(Issued::Code(0))
@@ -60,15 +60,16 @@ pub(super) fn count(connection: &Connection, wish: &Wish, live: u32) -> Result<I
 
 fn sent(connection: &Connection) -> Result<Vec<Sending>, StoreError> {
     let mut statement = connection
-        .prepare_cached("SELECT account, destination, source, at FROM sending ORDER BY at, id")
+        .prepare_cached("SELECT account, destination, region, source, at FROM sending ORDER BY at, id")
         .map_err(unavailable)?;
     let rows = statement
         .query_map([], |row| {
             Ok(Sending {
                 account: AccountId(row.get(0)?),
                 destination: row.get(1)?,
-                source: row.get(2)?,
-                at: Timestamp(row.get(3)?),
+                region: row.get(2)?,
+                source: row.get(3)?,
+                at: Timestamp(row.get(4)?),
             })
         })
         .map_err(unavailable)?;

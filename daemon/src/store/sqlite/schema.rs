@@ -5,13 +5,14 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::unavailable;
 use crate::store::StoreError;
 
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0001_init.sql"),
     include_str!("migrations/0002_spare_codes.sql"),
     include_str!("migrations/0003_preferred.sql"),
     include_str!("migrations/0004_flags.sql"),
     include_str!("migrations/0005_enrollment.sql"),
     include_str!("migrations/0006_delivery.sql"),
+    include_str!("migrations/0007_telephones.sql"),
 ];
 
 /// Brings the schema up to date, each step in a transaction of its own.

@@ -1,0 +1,244 @@
+//! `[[provider]]`: who carries messages, in the order that they are tried.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Finding,
+    preset::{Preset, Recipe},
+};
+
+/// Shipped presets.
+pub const SHIPPED: &str = "/usr/share/twinlock/providers.d";
+
+/// `[[provider]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Provider {
+    /// Unique; the trail calls it so.
+    pub name: String,
+    /// How it is spoken to: the name of a preset.
+    pub preset: String,
+    /// The name of the credential, like in `[email]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// Who calls or writes: a number, or a name where the country has that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Who logs in there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// What else the preset asks for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, String>,
+    /// A file with the certificate of the authority that is trusted, instead of the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
+    /// A proxy: `http://HOST:PORT`. None is taken from the environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// Whether it may be spoken to without TLS, where it is not on this host.
+    #[serde(default)]
+    pub allow_http: bool,
+}
+
+impl Provider {
+    /// What stands for the preset's values.
+    #[must_use]
+    pub fn value<'a>(&'a self, preset: &'a Preset, name: &str) -> Option<&'a str> {
+        let own = self.values.get(name).map(String::as_str);
+        own.or_else(|| preset.values.get(name).and_then(|value| value.default.as_deref()))
+    }
+
+    /// What is wrong with it, with its preset.
+    fn faults(&self, preset: &Preset) -> Vec<(&'static str, String, String)> {
+        let mut faults = Vec::new();
+        let Ok(places) = preset.places() else { return faults };
+        let mut needs = |key: &'static str, given: bool, what: &str| {
+            if places.contains(key) && !given {
+                faults.push((key, "is missing: its preset wants it".to_owned(), what.to_owned()));
+            }
+        };
+        needs(
+            "secret",
+            self.secret.is_some(),
+            "write the name of a credential, a file in /etc/twinlock/credentials",
+        );
+        needs("from", self.from.is_some(), "write the number or name that messages come from");
+        needs("user", self.user.is_some(), "write who logs in there");
+        for (name, value) in &preset.values {
+            if self.value(preset, name).is_none() {
+                faults.push((
+                    "values",
+                    format!("lack {name}, which its preset wants"),
+                    format!("write {name} = …: {}", value.about),
+                ));
+            }
+        }
+        for name in self.values.keys().filter(|name| !preset.values.contains_key(*name)) {
+            let known: Vec<&str> = preset.values.keys().map(String::as_str).collect();
+            let remedy = format!(
+                "its preset knows {}",
+                if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+            );
+            faults.push(("values", format!("have {name}, which means nothing"), remedy));
+        }
+        match &preset.sms {
+            Some(Recipe::Http(http)) => {
+                let url = self.origin(preset, &http.url);
+                if !url.starts_with("https://") && !url.starts_with("http://") {
+                    faults.push(("values", format!("make no URL: \"{url}\""), "write https://…".to_owned()));
+                } else if url.starts_with("http://") && !is_local(&url) && !self.allow_http {
+                    faults.push((
+                        "values",
+                        format!("lead to {url} without TLS"),
+                        "write https://, or allow-http = true: everybody between can read the codes"
+                            .to_owned(),
+                    ));
+                }
+            }
+            Some(Recipe::Program(program)) => {
+                let path = self.origin(preset, &program.path);
+                if !path.starts_with('/') {
+                    faults.push((
+                        "values",
+                        format!("name the program \"{path}\""),
+                        "write an absolute path".to_owned(),
+                    ));
+                }
+            }
+            None => {}
+        }
+        faults
+    }
+
+    /// A text with the value that it begins with.
+    #[must_use]
+    pub fn origin(&self, preset: &Preset, text: &str) -> String {
+        let first = text.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+        first.map_or_else(
+            || text.to_owned(),
+            |(name, rest)| format!("{}{rest}", self.value(preset, name.trim()).unwrap_or_default()),
+        )
+    }
+}
+
+/// Whether what it says goes no further than this host.
+#[must_use]
+pub fn is_local(url: &str) -> bool {
+    let host = url.strip_prefix("http://").unwrap_or(url).split(['/', '?', '#']).next().unwrap_or_default();
+    let host = if host.starts_with('[') { host.split_inclusive(']').next() } else { host.split(':').next() };
+    matches!(host, Some("localhost" | "127.0.0.1" | "[::1]"))
+}
+
+/// What is wrong with the providers of all files together.
+pub(super) fn check(providers: &[Provider], presets: &BTreeMap<String, Preset>, findings: &mut Vec<Finding>) {
+    for (name, preset) in presets {
+        for fault in preset.faults() {
+            findings.push(Finding::error(
+                "",
+                &format!("preset \"{name}\": {fault}"),
+                "mend the preset; see twinlock-providers(5)",
+            ));
+        }
+    }
+    for (n, provider) in providers.iter().enumerate() {
+        let mut error = |key: &str, sentence: &str, remedy: &str| {
+            let sentence = format!("{sentence} in provider \"{}\"", provider.name);
+            findings.push(Finding::error(&format!("provider.{key}"), &sentence, remedy));
+        };
+        let plain = |name: &str| {
+            !name.is_empty()
+                && name.len() <= 32
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+                && !name.starts_with('.')
+        };
+        if !plain(&provider.name) || provider.name == "email" {
+            error(
+                "name",
+                "is no short word of letters, digits and hyphens, or it is email",
+                "give it another name",
+            );
+        }
+        if providers.iter().take(n).any(|other| other.name == provider.name) {
+            error("name", "is there twice", "give each provider its own name");
+        }
+        if provider.secret.as_ref().is_some_and(|name| !plain(name)) {
+            error(
+                "secret",
+                "is no name of a credential",
+                "write the name of a file in /etc/twinlock/credentials",
+            );
+        }
+        match presets.get(&provider.preset) {
+            None => error(
+                "preset",
+                &format!("\"{}\" is nowhere", provider.preset),
+                "write one that `twinlock provider list --presets` names, or make a file for it in /etc/twinlock/providers.d",
+            ),
+            Some(preset) => {
+                for (key, sentence, remedy) in provider.faults(preset) {
+                    error(key, &sentence, &remedy);
+                }
+            }
+        }
+    }
+}
+
+/// A folder's presets; what is wrong with its files goes to the findings.
+pub(super) fn presets_in(folder: &Path, findings: &mut Vec<Finding>) -> BTreeMap<String, Preset> {
+    let mut found = BTreeMap::new();
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return found,
+        Err(error) => {
+            let sentence = format!("cannot be listed: {error}");
+            findings
+                .push(Finding::error("", &sentence, "mend its permissions").at(folder.display().to_string()));
+            return found;
+        }
+    };
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+    files.sort();
+    for file in files.into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "toml"))
+    {
+        let place = file.display().to_string();
+        let name = file.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        match read(&file) {
+            Ok(preset) => {
+                found.insert(name, preset);
+            }
+            Err((sentence, remedy)) => findings.push(Finding::error("", &sentence, &remedy).at(place)),
+        }
+    }
+    found
+}
+
+fn read(file: &Path) -> Result<Preset, (String, String)> {
+    let unreadable =
+        |error: io::Error| (format!("cannot be read: {error}"), "mend it or remove it".to_owned());
+    let about = fs::metadata(file).map_err(unreadable)?;
+    let owner = about.uid();
+    if (owner != 0 && owner != nix::unistd::geteuid().as_raw()) || about.mode() & 0o022 != 0 {
+        // It says where passwords are sent.
+        return Err((
+            "can be changed by others than root".to_owned(),
+            format!("chown root {0}; chmod 0644 {0}", file.display()),
+        ));
+    }
+    let text = fs::read_to_string(file).map_err(unreadable)?;
+    toml::from_str(&text).map_err(|error| {
+        let line = error
+            .span()
+            .and_then(|span| text.get(..span.start))
+            .map_or(1, |before| before.matches('\n').count() + 1);
+        let message = error.message().lines().next().unwrap_or_default();
+        (format!("line {line}: {message}"), "see twinlock-providers(5)".to_owned())
+    })
+}

@@ -1,0 +1,112 @@
+//! When a provider is not asked for a while, because it did not answer before.
+
+use std::time::Duration;
+
+use super::{Outcome, Refusal};
+
+/// Failures in a row, each within [`MEMORY`] of the one before, that open it.
+const FAILURES: u32 = 3;
+const MEMORY: Duration = Duration::from_secs(60);
+/// How long it stays open the first time; twice as long each further time.
+const FIRST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(600);
+/// Somebody has to pay a bill, or mend a password.
+const ACCOUNT: Duration = Duration::from_secs(300);
+
+/// The breaker of one provider. Times are since boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Breaker {
+    failures: u32,
+    last_failure: Option<Duration>,
+    open_until: Option<Duration>,
+    wait: Option<Duration>,
+    /// It is open because we are not welcome.
+    pub(super) account: bool,
+}
+
+impl Breaker {
+    /// Whether the provider may be asked now. When its time is over, one is let through: that one decides.
+    pub(super) fn allows(&self, now: Duration) -> bool {
+        self.open_until.is_none_or(|until| until <= now)
+    }
+
+    /// How long it stays open.
+    pub(super) fn open_for(&self, now: Duration) -> Option<Duration> {
+        self.open_until.and_then(|until| until.checked_sub(now)).filter(|left| !left.is_zero())
+    }
+
+    /// When it failed last: who failed longest ago is asked first, if all are open.
+    pub(super) const fn last_failure(&self) -> Option<Duration> {
+        self.last_failure
+    }
+
+    /// Learns what became of a message.
+    pub(super) fn note(&mut self, outcome: &Outcome, now: Duration) {
+        match outcome {
+            // What is wrong with a number says nothing about the provider, but that it answers.
+            Outcome::Accepted
+            | Outcome::Rejected(
+                Refusal::Destination | Refusal::OptedOut | Refusal::Region | Refusal::Content,
+            ) => {
+                *self = Self::default();
+            }
+            Outcome::Rejected(Refusal::Account) => {
+                self.last_failure = Some(now);
+                self.open_until = Some(now + ACCOUNT);
+                self.account = true;
+            }
+            Outcome::Unavailable { .. } | Outcome::Unknown => {
+                let again = self.open_until.is_some(); // it was let through, and failed
+                let recent = self.last_failure.is_some_and(|last| now.saturating_sub(last) <= MEMORY);
+                self.failures = if recent { self.failures + 1 } else { 1 };
+                self.last_failure = Some(now);
+                self.account = false;
+                if again || self.failures >= FAILURES {
+                    let wait = self.wait.map_or(FIRST, |wait| (wait * 2).min(LONGEST));
+                    (self.wait, self.open_until) = (Some(wait), Some(now + wait));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn three_failures_in_a_minute_open_it_and_each_further_one_for_twice_as_long() {
+        let mut breaker = Breaker::default();
+        for second in [0, 70, 140, 200] {
+            breaker.note(&Outcome::Unknown, at(second));
+            assert!(breaker.allows(at(second)), "{second}");
+        }
+        breaker.note(&Outcome::Unknown, at(201));
+        assert_eq!((breaker.allows(at(201)), breaker.open_for(at(211))), (false, Some(at(20))));
+        let mut now = 231;
+        for wait in [60, 120, 240, 480, 600, 600] {
+            assert!(breaker.allows(at(now)), "{now}");
+            breaker.note(&Outcome::Unknown, at(now));
+            assert_eq!(breaker.open_for(at(now)), Some(at(wait)));
+            now += wait;
+        }
+        breaker.note(&Outcome::Accepted, at(now));
+        assert_eq!(breaker, Breaker::default());
+    }
+
+    #[test]
+    fn a_bill_that_is_not_paid_opens_it_at_once_and_a_bad_number_never() {
+        let mut breaker = Breaker::default();
+        breaker.note(&Outcome::Rejected(Refusal::Account), at(10));
+        assert!(breaker.account && !breaker.allows(at(309)) && breaker.allows(at(310)));
+        let mut breaker = Breaker::default();
+        for second in 0..9 {
+            breaker.note(&Outcome::Rejected(Refusal::Destination), at(second));
+            assert!(breaker.allows(at(second)));
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! A program of the administrator's that sends messages: what it sends comes on its standard input, as JSON, because
+//! arguments and environment can be seen by others.
+
+use std::{fs, os::unix::fs::MetadataExt, process::Stdio, time::Duration};
+
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+use tokio::{io::AsyncWriteExt, process::Command};
+
+use super::{Attempt, Outcome, Refusal, http::Values};
+
+/// How long it may take.
+const WHOLE: Duration = Duration::from_secs(8);
+
+/// Runs it. What it says is not kept; its exit status says what became of the message (`sysexits.h`).
+pub(super) async fn run(provider: &str, path: &str, values: &Values) -> Attempt {
+    let attempt = |outcome| Attempt::new(provider, outcome);
+    if let Err(why) = trusted(path) {
+        tracing::error!(provider, path, why, "this program is not run");
+        return attempt(Outcome::Rejected(Refusal::Account));
+    }
+    let of = |name: &str| values.get(name).map(String::as_str).unwrap_or_default();
+    let input = serde_json::json!({
+        "to": of("to"), "from": of("from"), "text": of("text"), "user": of("user"), "secret": of("secret"),
+        "ttl": of("ttl").parse::<u64>().unwrap_or(0),
+    });
+    let child = Command::new(path)
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => {
+            tracing::error!(provider, path, %error, "this program does not start");
+            return attempt(Outcome::Unavailable { why: "program", after: None });
+        }
+    };
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+    let stdin = child.stdin.take();
+    let ended = tokio::time::timeout(WHOLE, async {
+        if let Some(mut stdin) = stdin {
+            // One that reads nothing may say so by its exit status.
+            let _ = stdin.write_all(input.to_string().as_bytes()).await;
+        }
+        child.wait().await
+    })
+    .await;
+    if let (true, Some(group)) = (ended.is_err(), group) {
+        let _ = killpg(group, Signal::SIGKILL); // and what it started
+    }
+    let code = ended.ok().and_then(Result::ok).and_then(|status| status.code());
+    attempt(match code {
+        Some(0) => Outcome::Accepted,
+        Some(65 | 67 | 68) => Outcome::Rejected(Refusal::Destination), // EX_DATAERR, EX_NOUSER, EX_NOHOST
+        Some(77 | 78) => Outcome::Rejected(Refusal::Account),          // EX_NOPERM, EX_CONFIG
+        Some(69 | 75) => Outcome::Unavailable { why: "outage", after: None }, // EX_UNAVAILABLE, EX_TEMPFAIL
+        Some(_) => Outcome::Unavailable { why: "program", after: None },
+        None => Outcome::Unknown, // killed, by us or by others
+    })
+}
+
+/// Whether nobody but root can change it.
+fn trusted(path: &str) -> Result<(), &'static str> {
+    let about = fs::metadata(path).map_err(|_| "it is not there")?;
+    if !about.is_file() || about.mode() & 0o111 == 0 {
+        return Err("it is no program");
+    }
+    let us = nix::unistd::geteuid().as_raw();
+    if (about.uid() != 0 && about.uid() != us) || about.mode() & 0o022 != 0 {
+        return Err("others than root can change it");
+    }
+    Ok(())
+}
