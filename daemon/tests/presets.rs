@@ -132,6 +132,7 @@ fn system() -> (System, tempfile::TempDir) {
 
 fn message(host: &str) -> Message {
     Message {
+        id: "0011".to_owned(),
         to: Contact::Phone(Phone::parse("+49 1511 2345678").unwrap()),
         by: Method::Sms,
         text: Text::Login(Secret::new(CODE.to_owned())),

@@ -10,7 +10,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::wait;
+use crate::{wait, world::root};
 
 /// A running daemon, which is stopped when dropped.
 pub struct Daemon {
@@ -75,6 +75,14 @@ impl Daemon {
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).unwrap();
         kill(Pid::from_raw(pid), signal).unwrap();
+    }
+
+    /// Has it read its configuration again, and waits until it did.
+    pub fn reload(&self) {
+        let reloads = || root(&["audit", "--event", "reload", "--json"]).stdout.len();
+        let before = reloads();
+        self.signal(Signal::SIGHUP);
+        wait::until("the reload in the trail", 10, || (reloads() > before).then_some(()));
     }
 
     /// Kills it as a crash would, and starts it again.

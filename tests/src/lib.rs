@@ -11,9 +11,11 @@
 
 pub mod daemon;
 pub mod fault;
+pub mod kannel;
 pub mod mail;
 pub mod pamhost;
 pub mod phone;
+pub mod provider;
 pub mod race;
 pub mod screen;
 pub mod ssh;

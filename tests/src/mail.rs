@@ -13,9 +13,22 @@ pub const AUTHORITY: &str = "/etc/postfix/ca.pem";
 pub struct Postfix(());
 
 impl Postfix {
+    /// Starts it without its SMTP server: mail comes by sendmail(1) alone.
+    #[must_use]
+    pub fn local() -> Self {
+        world::sh("sed -i '/^smtp  *inet/d' /etc/postfix/master.cf");
+        Self::prepared(false)
+    }
+
     /// Starts it on loopback, with mailboxes of local users; `tls`: it takes mail only behind STARTTLS, of who logs in.
     #[must_use]
     pub fn start(tls: bool) -> Self {
+        let postfix = Self::prepared(tls);
+        wait::until("postfix", 10, || TcpStream::connect("127.0.0.1:25").ok());
+        postfix
+    }
+
+    fn prepared(tls: bool) -> Self {
         let main = "compatibility_level = 3.6\nmyhostname = localhost\nmydestination = localhost, example.com\n\
                     inet_interfaces = loopback-only\ninet_protocols = ipv4\nhome_mailbox = Maildir/\n\
                     mynetworks = 127.0.0.0/8\nalias_maps =\nsmtpd_tls_key_file = /etc/postfix/own.key\n\
@@ -35,7 +48,6 @@ impl Postfix {
              sed -i 's/^smtp  *inet.*/smtp inet n - n - - smtpd/' /etc/postfix/master.cf && \
              postfix start 2>/dev/null",
         );
-        wait::until("postfix", 10, || TcpStream::connect("127.0.0.1:25").ok());
         Self(())
     }
 }

@@ -376,10 +376,7 @@ fn what_changes_while_a_key_is_shown_is_seen_before_it_counts() {
     // The rule is another one by then.
     let (mut ssh, phone) = at_the_key("alice", &[]);
     configure(&AT_LOGIN.replace("at-login", "admin"));
-    let reloads = || root(&["audit", "--event", "reload"]).stdout.len();
-    let before = reloads();
-    daemon.signal(nix::sys::signal::Signal::SIGHUP);
-    twinlock_tests::wait::until("the reload", 10, || (reloads() > before).then_some(()));
+    daemon.reload();
     ssh.type_line(&phone.code(0));
     ssh.answer("Press Enter: ", "");
     assert!(!outcome(ssh, "alice").0);

@@ -4,6 +4,7 @@
 use std::{
     fs,
     net::TcpListener,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -256,6 +257,100 @@ fn a_mail_server_that_is_silent_or_absent_keeps_nobody_waiting() {
 }
 
 #[test]
+fn without_a_mail_server_the_sendmail_of_the_host_is_asked_by_its_helper() {
+    let world = World::new();
+    let _postfix = Postfix::local();
+    let (daemon, _sshd) = ready(&world, PLAIN);
+    let fails = |why: &str| {
+        let test = root(&["provider", "test", "email", "--to", "bob@example.com"]);
+        assert_eq!(
+            (test.status.code(), String::from_utf8_lossy(&test.stdout).trim()),
+            (Some(1), why),
+            "{test:?}"
+        );
+    };
+    fails("connection");
+    let doctor = String::from_utf8(root(&["doctor", "--json"]).stdout).unwrap();
+    assert!(doctor.contains("provider email: the mail server localhost:25 does not answer"), "{doctor}");
+    // The unit's own command, as systemd would run it.
+    let unit = include_str!("../../packaging/systemd/twinlock-sendmail@.service");
+    let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/bin/sh -c '")).unwrap();
+    let command = command.trim_end_matches('\'').replace("$$", "$");
+    let mut helper = Command::new("systemd-socket-activate")
+        .args(["--accept", "--inetd", "-l", "/run/twinlock/sendmail.sock", "/bin/sh", "-c", &command])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    twinlock_tests::wait::until("the helper", 10, || {
+        fs::exists("/run/twinlock/sendmail.sock").ok().filter(|there| *there)
+    });
+    let mut ssh = bob();
+    ssh.answer(ASK, "");
+    ssh.expect(SENT);
+    let letter = mail("bob", 1);
+    assert!(
+        letter.contains("Subject: Login code for box") && letter.contains("From: Login <login@example.com>"),
+        "{letter}"
+    );
+    ssh.type_line(&code_in(&letter));
+    assert!(outcome(ssh, "bob").0);
+    // What sendmail says is told.
+    world::sh("chmod 0 /usr/sbin/sendmail /usr/lib/sendmail");
+    fails("no-sendmail");
+    world::sh("chmod 0755 /usr/sbin/sendmail");
+    configure(&format!("{PLAIN}transport = 'smtp'\n"));
+    daemon.reload();
+    fails("connection");
+    let _ = helper.kill();
+    let _ = helper.wait();
+}
+
+#[test]
+fn a_hosts_name_stays_a_name_whatever_is_in_it() {
+    let world = World::new();
+    // The daemon alone: Postfix does not live on such a host.
+    nix::unistd::sethostname("h\r\nBcc: alice@example.com\r\n\r\n<Say>{code}<Say>").unwrap();
+    let _running = ready(&world, PLAIN);
+    nix::unistd::sethostname("box").unwrap();
+    let _postfix = Postfix::start(false);
+    let mut ssh = bob();
+    ssh.answer(ASK, "");
+    ssh.expect(SENT);
+    let letter = mail("bob", 1);
+    let (head, body) = letter.split_once("\n\n").unwrap();
+    assert!(
+        !head.lines().any(|line| line.starts_with("Bcc")) && head.contains("h??Bcc: alice@example.com"),
+        "{head}"
+    );
+    assert!(body.contains("<Say>{code}<Say>"), "{body}");
+    assert!(mails("alice").is_empty());
+    ssh.type_line(&code_in(&letter));
+    assert!(outcome(ssh, "bob").0);
+}
+
+#[test]
+fn a_letter_speaks_the_language_of_the_configuration() {
+    let world = World::new();
+    let _postfix = Postfix::start(false);
+    let _running = ready(&world, &format!("{PLAIN}[codes]\nlanguage = 'de'\n"));
+    let mut ssh = bob();
+    ssh.answer(ASK, "");
+    ssh.expect(SENT);
+    let letter = mail("bob", 1).replace("=\n", ""); // quoted-printable
+    assert!(
+        letter.contains("Subject: Anmeldecode =?utf-8?b?")
+            && letter.contains("Content-Type: text/plain; charset=utf-8"),
+        "{letter}"
+    );
+    assert!(
+        letter.contains("Dies ist der Code f") && letter.contains("bei sshd auf box von 127.0.0.1"),
+        "{letter}"
+    );
+    ssh.type_line(&code_in(&letter));
+    assert!(outcome(ssh, "bob").0);
+}
+
+#[test]
 fn an_address_is_parsed_and_never_shown_again() {
     let world = World::new();
     let _daemon = world.daemon();
@@ -323,7 +418,7 @@ fn an_address_counts_when_its_owner_typed_the_code_and_the_old_one_is_told() {
     command.answer("Login password of bob: ", PASSWORD);
     command.answer("Type it: ", &code_in(&mail("bob", 4)));
     let (said, code) = command.finish();
-    assert!(code == 0 && said.contains("codes can be sent by email to b***@e***.com"), "{said}");
+    assert!(code == 0 && said.contains("codes can be sent to b***@e***.com"), "{said}");
     let mut ssh = bob();
     ssh.answer(ASK, "");
     ssh.answer(SENT, &code_in(&mail("bob", 5)));

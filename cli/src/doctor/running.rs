@@ -3,12 +3,15 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use twinlock_proto::v1::{DaemonState, ExplainRequest, ShowDaemonRequest, explanation::Outcome};
+use twinlock_proto::v1::{
+    DaemonState, ExplainRequest, ListProvidersRequest, Provider, ShowDaemonRequest, explanation::Outcome,
+};
 
 use super::{finding::Finding, host, stack::Report};
 use crate::{
     admin::{client, request},
-    failure::{Failure, answered},
+    failure::{Failure, answered, answered_slowly},
+    output::clean,
 };
 
 /// What was seen of the daemon.
@@ -28,6 +31,22 @@ struct Checked {
     place: String,
     sentence: String,
     remedy: String,
+}
+
+/// What keeps somebody who carries codes from doing it.
+fn delivery(provider: &Provider) -> Option<Finding> {
+    let name = clean(&provider.name);
+    let remedy = format!("mend it, then try it: twinlock provider test {name} --to CONTACT");
+    let (problem, last) = (clean(&provider.problem), clean(&provider.last_outcome));
+    match (problem.as_str(), provider.open_for_s) {
+        ("", 0) => None,
+        ("", seconds) => {
+            let sentence =
+                format!("provider {name} is not asked for {seconds} s, because it failed ({last})");
+            Some(Finding::warning("delivery", sentence, remedy))
+        }
+        (problem, _) => Some(Finding::error("delivery", format!("provider {name}: {problem}"), remedy)),
+    }
 }
 
 /// Asks the daemon, and has it check its files.
@@ -70,6 +89,9 @@ async fn ask(runtime_dir: &Path, reports: &[Report]) -> Result<Seen, Failure> {
             "set the clock right; if it is right already, run twinlock clock accept",
         ));
     }
+    let providers =
+        answered_slowly(client.list_providers(request(ListProvidersRequest {}))).await?.into_inner();
+    findings.extend(providers.providers.iter().filter_map(delivery));
     let mut asks = async |service: &str| -> Result<bool, Failure> {
         let (user, service) = ("root".to_owned(), service.to_owned());
         let message = ExplainRequest { user, service, rhost: String::new() };

@@ -181,8 +181,8 @@ pub enum Class {
 }
 
 /// What may stand in braces besides the values of a preset.
-pub const PLACES: [&str; 10] =
-    ["to", "to_digits", "to_00", "from", "user", "secret", "text", "ttl", "ttl_min", "ttl_ms"];
+pub const PLACES: [&str; 11] =
+    ["id", "to", "to_digits", "to_00", "from", "user", "secret", "text", "ttl", "ttl_min", "ttl_ms"];
 
 impl Preset {
     /// Everything in braces anywhere in it.

@@ -266,6 +266,7 @@ fn values(
         ("user", provider.user.clone().unwrap_or_default()),
         ("secret", secret),
         ("text", text),
+        ("id", message.id.clone()),
         ("ttl", lifetime.as_secs().to_string()),
         ("ttl_min", lifetime.as_secs().div_ceil(60).to_string()),
         ("ttl_ms", lifetime.as_millis().to_string()),

@@ -1,6 +1,6 @@
 //! Mail through an SMTP server. The text is plain, the code its first line: it is what a lock screen shows.
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{fs, io, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
@@ -42,7 +42,7 @@ impl Mailer {
         if email.transport == Transport::Sendmail {
             return sendmail::send(&self.helper, &letter.formatted()).await;
         }
-        let transport = match self.server(email) {
+        let transport = match self.server(email, &message.host) {
             Ok(transport) => transport,
             Err(why) => return Outcome::Unavailable { why, after: None },
         };
@@ -56,12 +56,12 @@ impl Mailer {
         }
     }
 
-    fn server(&self, email: &Email) -> Result<AsyncSmtpTransport<Tokio1Executor>, &'static str> {
+    fn server(&self, email: &Email, host: &str) -> Result<AsyncSmtpTransport<Tokio1Executor>, &'static str> {
         let secret = match &email.secret {
             None => None,
             Some(name) => Some(self.credentials.get(name).ok_or("no-credential")?),
         };
-        transport(email, secret.as_ref()).ok_or("tls-configuration")
+        transport(email, host, secret.as_ref()).ok_or("tls-configuration")
     }
 
     /// What is known of the mail server: it is asked, without a letter.
@@ -81,7 +81,7 @@ impl Mailer {
         let problem = if email.transport == Transport::Sendmail {
             helper()
         } else {
-            match self.server(email) {
+            match self.server(email, "localhost") {
                 Err(why) => format!("mail cannot be sent: {why}"),
                 Ok(transport) => match transport.test_connection().await {
                     Ok(true) => String::new(),
@@ -135,7 +135,11 @@ fn judge(error: &lettre::transport::smtp::Error) -> Outcome {
     }
 }
 
-fn transport(config: &Email, secret: Option<&Secret<String>>) -> Option<AsyncSmtpTransport<Tokio1Executor>> {
+fn transport(
+    config: &Email,
+    host: &str,
+    secret: Option<&Secret<String>>,
+) -> Option<AsyncSmtpTransport<Tokio1Executor>> {
     let protection = match config.tls {
         Tls::None => Protection::None,
         Tls::Starttls => Protection::Required(parameters(config)?),
@@ -148,7 +152,17 @@ fn transport(config: &Email, secret: Option<&Secret<String>>) -> Option<AsyncSmt
     if let (Some(user), Some(secret)) = (&config.user, secret) {
         builder = builder.credentials(Login::new(user.clone(), secret.expose().clone()));
     }
-    Some(builder.hello_name(ClientId::default()).build())
+    Some(builder.hello_name(hello(host)).build())
+}
+
+/// What we call ourselves: a host can have a name that no server would take (RFC 5321, section 4.1.4).
+fn hello(host: &str) -> ClientId {
+    let plain = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+    if plain && !host.is_empty() {
+        ClientId::Domain(host.to_owned())
+    } else {
+        ClientId::Ipv4(Ipv4Addr::LOCALHOST)
+    }
 }
 
 fn parameters(config: &Email) -> Option<TlsParameters> {
@@ -165,13 +179,14 @@ fn parameters(config: &Email) -> Option<TlsParameters> {
 fn compose(config: &Config, to: &Address, message: &Message) -> Option<lettre::Message> {
     let from: Mailbox = config.email.from.as_ref()?.parse().ok()?;
     let (subject, text) = words(config.codes.language, message);
+    let domain = from.email.domain().to_owned();
     lettre::Message::builder()
         .from(from)
         .to(Mailbox::new(None, to.parsed()))
         .subject(subject)
         .header(ContentType::TEXT_PLAIN)
         .header(Automatic)
-        .message_id(None)
+        .message_id(Some(format!("<{}@{domain}>", message.id)))
         .body(text)
         .ok()
 }
@@ -184,7 +199,7 @@ pub(super) fn rendered(config: &Config, to: &Address, message: &Message) -> Opti
 
 /// Subject and text. The code is the first line, and in no subject.
 fn words(language: Language, message: &Message) -> (String, String) {
-    let Message { to: _, by: _, text, host, user, service, rhost, lifetime } = message;
+    let Message { id: _, to: _, by: _, text, host, user, service, rhost, lifetime } = message;
     let [host, user, service, rhost] =
         [(host, 64), (user, 64), (service, 32), (rhost, 64)].map(|(text, limit)| printable(text, limit));
     let texts = &language.texts().mail;

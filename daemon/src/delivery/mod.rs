@@ -90,6 +90,8 @@ impl Contact {
 
 /// A code on its way.
 pub struct Message {
+    /// A random name of its own: for servers that know by it what comes twice.
+    pub id: String,
     /// Where to.
     pub to: Contact,
     /// How.

@@ -149,7 +149,7 @@ async fn confirm(
     }
     let key = Secret::new(random::bytes(ports.random.as_ref(), delivered::KEY)?);
     let text = Text::Confirm(delivered::code(&key, codes.digits, 0));
-    let message = message(force, own, (wanted.clone(), method), text);
+    let message = message(ports, force, own, (wanted.clone(), method), text)?;
     match ports.give_away(force, message, subject).await {
         Outcome::Accepted | Outcome::Unknown => {}
         Outcome::Rejected(_) | Outcome::Unavailable { .. } => {
@@ -182,15 +182,27 @@ async fn tell(
     subject: audit::Subject,
 ) -> Result<(), Undecided> {
     if let (Some(portfolio), Some(method)) = (&own.portfolio, force.ways(old).first()) {
-        let message =
-            message(force, own, (ports.opened(portfolio, old)?, *method), Text::Changed(new.masked()));
+        let message = message(
+            ports,
+            force,
+            own,
+            (ports.opened(portfolio, old)?, *method),
+            Text::Changed(new.masked()),
+        )?;
         let _ = ports.give_away(force, message, subject).await; // told in the trail
     }
     Ok(())
 }
 
-fn message(force: &InForce, own: &Own, (to, by): (Contact, Method), text: Text) -> Message {
-    Message {
+fn message(
+    ports: &Ports,
+    force: &InForce,
+    own: &Own,
+    (to, by): (Contact, Method),
+    text: Text,
+) -> Result<Message, Undecided> {
+    Ok(Message {
+        id: ports.message_id()?,
         to,
         by,
         text,
@@ -199,5 +211,5 @@ fn message(force: &InForce, own: &Own, (to, by): (Contact, Method), text: Text) 
         service: String::new(),
         rhost: String::new(),
         lifetime: force.config.codes.lifetime,
-    }
+    })
 }

@@ -45,6 +45,7 @@ impl Ports {
             return Err(Undecided::Conflict(format!("{} {why}; see sms.regions", to.masked())));
         }
         let message = Message {
+            id: self.message_id()?,
             to,
             by: method,
             text: Text::Test,

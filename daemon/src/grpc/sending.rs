@@ -19,6 +19,7 @@ use crate::{
     },
     factor::{code::Code, delivered},
     names::{AccountId, Source, UserName},
+    random,
     seal::Binding,
     secret::Secret,
     store::{ContactRecord, Portfolio},
@@ -116,6 +117,11 @@ impl Ports {
         self.post(force, (portfolio, contact, method), wish, subject).await
     }
 
+    /// A name for a message.
+    pub(super) fn message_id(&self) -> Result<String, Undecided> {
+        Ok(data_encoding::HEXLOWER.encode(&random::bytes(self.random.as_ref(), 16)?))
+    }
+
     /// The wish for a first code, under the limits in force.
     pub(super) fn wish(
         &self,
@@ -150,6 +156,7 @@ impl Ports {
         };
         let live = Live { ports: Arc::clone(self), account: portfolio.account, counter };
         let message = Message {
+            id: self.message_id()?,
             to: self.opened(portfolio, contact)?,
             by: method,
             text: Text::Login(delivered::code(&self.courier_key(portfolio)?, codes.digits, counter)),

@@ -1,0 +1,468 @@
+//! Codes by SMS, through a real gateway, and through providers that misbehave.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use twinlock_tests::{
+    daemon::Daemon,
+    kannel::{self, Kannel, code_in},
+    provider::{Manner, Provider},
+    ssh::{self, KEYBOARD_INTERACTIVE, PASSWORD_THEN_CODE, client, outcome},
+    terminal::Terminal,
+    wait,
+    world::{self, PASSWORD, World, root},
+};
+
+const NUMBER: &str = "+4915112345678";
+const ASK: &str = "Send a code by sms to +49*******78? Press Enter: ";
+const SENT: &str = "Code sent by sms to +49*******78. Verification code (or type resend): ";
+const KANNEL: &str = "[sms]\nregions = ['DE', 'FR']\n[[provider]]\nname = 'house'\npreset = 'kannel'\nfrom = '4900'\nuser = 'twinlock'\n\
+                      secret = 'sms'\n";
+const KEY: &str = "provider-horse";
+
+fn configure(text: &str) {
+    fs::create_dir_all("/etc/twinlock/credentials").unwrap();
+    fs::write("/etc/twinlock/twinlock.toml", text).unwrap();
+    fs::write("/etc/twinlock/credentials/sms", format!("{}\n", kannel::PASSWORD)).unwrap();
+    fs::write("/etc/twinlock/credentials/key", format!("{KEY}\n")).unwrap();
+    world::sh("chmod 0640 /etc/twinlock/twinlock.toml; chmod 0600 /etc/twinlock/credentials/*");
+}
+
+fn ready(world: &World, config: &str) -> (Daemon, ssh::Sshd) {
+    configure(config);
+    let daemon = world.daemon();
+    let out = root(&["user", "contact", "bob", "--phone", NUMBER, "--verified"]);
+    assert!(out.status.success(), "{out:?}");
+    (daemon, world.sshd(PASSWORD_THEN_CODE, KEYBOARD_INTERACTIVE))
+}
+
+/// bob at the prompt behind the password.
+fn bob() -> Terminal {
+    let mut ssh = client("bob", &[]);
+    ssh.answer("Password: ", PASSWORD);
+    ssh
+}
+
+fn sends() -> Vec<String> {
+    let out = root(&["audit", "--event", "send", "--json"]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    let entry = |line: &str| {
+        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+        format!(
+            "{} {} {}",
+            entry["method"].as_str().unwrap(),
+            entry["outcome"].as_str().unwrap(),
+            entry["reason"].as_str().unwrap()
+        )
+    };
+    text.lines().map(entry).collect()
+}
+
+#[test]
+fn a_login_by_sms_through_a_real_gateway() {
+    let world = World::new();
+    let _kannel = Kannel::start();
+    let _running = ready(&world, KANNEL);
+    let mut ssh = bob();
+    ssh.expect(ASK);
+    assert!(kannel::messages().is_empty(), "nothing before the answer");
+    ssh.type_line("");
+    ssh.expect(SENT);
+    let message = kannel::message(1);
+    let code = code_in(&message);
+    assert_eq!(
+        message,
+        format!(
+            "4900 {NUMBER} text {code} is the login code of bob on box, good for 5 min. If this is not you, tell your administrator."
+        )
+    );
+    ssh.type_line(&code);
+    assert!(outcome(ssh, "bob").0);
+    assert_eq!(
+        (sends(), world.logins("bob")),
+        (vec!["sms granted house: accepted".to_owned()], vec!["granted".to_owned()])
+    );
+    // It was for that login, and a wrong password sends nothing.
+    let mut ssh = bob();
+    ssh.answer(ASK, &code);
+    ssh.expect("Wrong code. ");
+    ssh.kill();
+    let mut ssh = client("bob", &[]);
+    ssh.answer("Password: ", "wrong horse");
+    assert!(!outcome(ssh, "bob").0);
+    assert_eq!(kannel::messages().len(), 1);
+    let log = world.log();
+    assert!(
+        ![code.as_str(), "15112345678", kannel::PASSWORD].iter().any(|secret| log.contains(secret)),
+        "{log}"
+    );
+    let shown = root(&["user", "show", "bob", "--json"]);
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(
+        shown["contacts"][0],
+        serde_json::json!({"kind": "phone", "masked": "+49*******78", "verified": true})
+    );
+}
+
+#[test]
+fn a_number_counts_when_its_owner_typed_the_code_and_the_old_one_is_told() {
+    let world = World::new();
+    let _kannel = Kannel::start();
+    configure(KANNEL);
+    let _daemon = world.daemon();
+    let enroll = |number: &str| {
+        let mut command = world::as_user("bob", "twinlock");
+        command.args(["enroll", "sms", number]);
+        let mut enroll = Terminal::run(command);
+        enroll.answer("Login password of bob: ", PASSWORD);
+        enroll
+    };
+    let mut command = enroll("+49 1511 234-5678");
+    command.answer("Code sent by sms to +49*******78. Type it: ", &code_in(&kannel::message(1)));
+    let (said, code) = command.finish();
+    assert!(
+        code == 0 && said.contains("codes can be sent to +49*******78") && said.contains("restricted"),
+        "{said}"
+    );
+    let mut command = enroll("+33612345679");
+    command.answer("Code sent by sms to +49*******78. Type it: ", &code_in(&kannel::message(2)));
+    command.answer("Code sent by sms to +33*******79. Type it: ", &code_in(&kannel::message(3)));
+    assert_eq!(command.finish().1, 0);
+    assert!(kannel::message(4).contains("now go to +33*******79"), "{:?}", kannel::messages());
+    let refused = |number: &str| {
+        let mut command = world::as_user("bob", "twinlock");
+        let out = command.args(["enroll", "sms", number]).stdin(Stdio::null()).output().unwrap();
+        assert!(!out.status.success(), "{number}");
+        String::from_utf8(out.stderr).unwrap()
+    };
+    for (number, why) in [
+        ("+18765550123", "a country (JM) to which nothing is sent here"),
+        ("+493012345678", "a landline"),
+        ("+33972123456", "Internet telephony"),
+        ("+19005550123", "no number of a person's telephone"),
+        ("+33612345679", "you have this number already"),
+        ("0151 12345678", "with + and the country's code"),
+    ] {
+        assert!(refused(number).contains(why), "{number}: {}", refused(number));
+    }
+    assert_eq!(kannel::messages().len(), 4);
+    let preferred = world::as_user("bob", "twinlock").args(["prefer", "sms"]).output().unwrap();
+    assert!(preferred.status.success(), "{preferred:?}");
+}
+
+#[test]
+fn each_language_crosses_the_gateway_as_it_is_written() {
+    let world = World::new();
+    let _kannel = Kannel::start();
+    let (daemon, _sshd) = ready(&world, KANNEL);
+    for (n, (language, words)) in [
+        ("de", "Anmeldecode von bob auf box, gültig 5 min"),
+        ("fr", "code d'accès de bob sur box"),
+        ("es", "clave de acceso de bob en box"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        configure(&format!("{KANNEL}[codes]\nlanguage = '{language}'\n"));
+        daemon.reload();
+        let mut ssh = bob();
+        ssh.answer(ASK, "");
+        ssh.expect(SENT);
+        let message = kannel::message(n + 1);
+        assert!(message.contains(words), "{message}");
+        ssh.type_line(&code_in(&message));
+        assert!(outcome(ssh, "bob").0);
+    }
+    configure(&format!("{KANNEL}[codes]\nlanguage = 'xx'\n"));
+    let check = root(&["policy", "check"]);
+    assert!(String::from_utf8_lossy(&check.stdout).contains("there are de, en, es, fr"), "{check:?}");
+}
+
+#[test]
+fn a_country_that_is_not_listed_never_reaches_a_provider() {
+    let world = World::new();
+    let provider = Provider::that(&Manner::Answers(200, "", String::new()));
+    let config = |regions: &str| {
+        format!(
+            "[sms]\nregions = {regions}\n[[provider]]\nname = 'main'\npreset = 'webhook'\nsecret = 'key'\nfrom = 'x'\nvalues = {{ url = '{}' }}\n",
+            provider.base
+        )
+    };
+    let (daemon, _sshd) = ready(&world, &config("['FR']"));
+    // The number is set, and does not count: bob has nothing.
+    let (said, explained) = (bob_ends(), root(&["policy", "explain", "bob", "--service", "sshd"]));
+    assert!(!said.contains("sms"), "{said} {explained:?}");
+    let test = root(&["provider", "test", "main", "--to", NUMBER]);
+    assert!(
+        String::from_utf8_lossy(&test.stderr).contains("a country (DE) to which nothing is sent here"),
+        "{test:?}"
+    );
+    assert_eq!(provider.asked().len(), 0);
+    configure(&config("['DE']"));
+    daemon.reload();
+    let mut ssh = bob();
+    ssh.answer(ASK, "");
+    ssh.expect(SENT);
+    assert_eq!(provider.asked().len(), 1);
+}
+
+/// bob logs in without being asked, or not at all.
+fn bob_ends() -> String {
+    outcome(bob(), "bob").1
+}
+
+#[test]
+fn whatever_a_provider_does_the_prompt_comes_and_the_next_one_is_asked_once() {
+    let world = World::new();
+    world::sh(
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=elsewhere -keyout /tmp/k.pem -out /tmp/c.pem 2>/dev/null",
+    );
+    let mut tls = Command::new("openssl")
+        .args([
+            "s_server",
+            "-quiet",
+            "-accept",
+            "127.0.0.1:8443",
+            "-cert",
+            "/tmp/c.pem",
+            "-key",
+            "/tmp/k.pem",
+        ])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait::until("openssl", 10, || std::net::TcpStream::connect("127.0.0.1:8443").ok());
+    let elsewhere = Provider::that(&Manner::Answers(200, "", String::new()));
+    let redirect = Manner::Answers(302, "Location: http://127.0.0.1:1/\r\n", String::new());
+    let echo = |status, headers| Manner::Answers(status, headers, format!("{KEY} 123456"));
+    let manners = [
+        ("slow", Some(Manner::Sleeps(Duration::from_secs(30))), "unknown"),
+        ("broken", Some(echo(500, "")), "outage"),
+        ("busy", Some(echo(429, "Retry-After: 600\r\n")), "rate"),
+        (
+            "refusing",
+            Some(Manner::Answers(200, "", r#"{"messages":[{"status":"4"}]}"#.to_owned())),
+            "account (4)",
+        ),
+        ("endless", Some(Manner::Pours), "unknown"),
+        ("elsewhere", Some(redirect), "account"),
+        ("poor", Some(echo(402, "")), "account"),
+        ("wrong-certificate", None, "tls"),
+        ("dead", None, "connection"),
+    ];
+    for (name, manner, expected) in manners {
+        let first = manner.as_ref().map(Provider::that);
+        let second = Provider::that(&Manner::Answers(200, "", r#"{"messages":[{"status":"0"}]}"#.to_owned()));
+        let base = first.as_ref().map_or_else(
+            || {
+                if name == "dead" {
+                    "http://127.0.0.1:9".to_owned()
+                } else {
+                    "https://127.0.0.1:8443".to_owned()
+                }
+            },
+            |first| first.base.clone(),
+        );
+        let provider = |name: &str, base: &str| {
+            format!(
+                "[[provider]]\nname = '{name}'\npreset = 'vonage'\nsecret = 'key'\nuser = 'abcd1234'\nfrom = 'x'\nvalues = {{ base = '{base}' }}\n"
+            )
+        };
+        configure(&format!(
+            "[codes]\nper-hour = 30\nper-day = 30\n[sms]\nregions = ['DE']\n{}{}",
+            provider("first", &base),
+            provider("second", &second.base)
+        ));
+        let daemon = world.daemon();
+        let sshd = world.sshd(PASSWORD_THEN_CODE, KEYBOARD_INTERACTIVE);
+        assert!(root(&["user", "contact", "bob", "--phone", NUMBER, "--verified"]).status.success());
+        let before = sends().len();
+        let mut ssh = bob();
+        ssh.expect(ASK);
+        let begin = Instant::now();
+        ssh.type_line("");
+        ssh.expect(SENT);
+        assert!(begin.elapsed() < Duration::from_secs(2), "{name}: {:?}", begin.elapsed());
+        let body = wait::until("the second provider", 15, || second.asked().into_iter().next());
+        let text = percent_decoded(&body, "text=");
+        let code = text.split(' ').next().unwrap().to_owned();
+        wait::until("the trail", 15, || (sends().len() >= before + 2).then_some(()));
+        assert_eq!(
+            sends()[before..],
+            [format!("sms denied first: {expected}"), "sms granted second: accepted".to_owned()],
+            "{name}"
+        );
+        if let Some(first) = &first {
+            assert_eq!(first.asked().len(), 1, "{name}: {:?}", first.asked());
+            assert!(first.asked()[0].contains(&code), "the same code");
+        }
+        assert_eq!(second.asked().len(), 1, "{name}");
+        ssh.type_line(&code);
+        assert!(outcome(ssh, "bob").0, "{name}");
+        let log = world.log();
+        assert!(!log.contains(KEY) && !log.contains(&code) && !log.contains("15112345678"), "{name}: {log}");
+        drop((sshd, daemon));
+    }
+    assert_eq!(elsewhere.asked().len(), 0);
+    let _ = tls.kill();
+    let _ = tls.wait();
+}
+
+/// A field of a form.
+fn percent_decoded(form: &str, field: &str) -> String {
+    let value = form.split('&').find_map(|pair| pair.strip_prefix(field)).unwrap();
+    value.replace("%20", " ").replace("%2C", ",")
+}
+
+#[test]
+fn a_program_of_the_administrator_sends_and_nobody_else_may_have_written_it() {
+    let world = World::new();
+    world::script(
+        "/usr/local/bin/send",
+        "#!/bin/sh\ncat > /tmp/sent; env > /tmp/env; echo \"$0 $*\" > /tmp/args\nexit $(cat /tmp/exit)\n",
+    );
+    fs::write("/tmp/exit", "0").unwrap();
+    let config = "[sms]\nregions = ['DE']\n[[provider]]\nname = 'mine'\npreset = 'exec'\nsecret = 'key'\nvalues = { program = '/usr/local/bin/send' }\n";
+    let (_daemon, _sshd) = ready(&world, config);
+    let mut ssh = bob();
+    ssh.answer(ASK, "");
+    ssh.expect(SENT);
+    let sent: serde_json::Value = serde_json::from_str(&fs::read_to_string("/tmp/sent").unwrap()).unwrap();
+    assert_eq!((&sent["to"], &sent["secret"], &sent["ttl"]), (&NUMBER.into(), &KEY.into(), &300.into()));
+    let code = sent["text"].as_str().unwrap().split(' ').next().unwrap().to_owned();
+    let seen =
+        format!("{}{}", fs::read_to_string("/tmp/env").unwrap(), fs::read_to_string("/tmp/args").unwrap());
+    assert!(!seen.contains(&code) && !seen.contains(KEY) && !seen.contains("TWINLOCK"), "{seen}");
+    ssh.type_line(&code);
+    assert!(outcome(ssh, "bob").0);
+    for (exit, expected) in [("67", "address"), ("75", "outage"), ("1", "program"), ("77", "account")] {
+        fs::write("/tmp/exit", exit).unwrap();
+        let test = root(&["provider", "test", "mine", "--to", NUMBER]);
+        assert_eq!((test.status.code(), String::from_utf8_lossy(&test.stdout).trim()), (Some(1), expected));
+    }
+    fs::write("/tmp/exit", "0").unwrap();
+    world::sh("chmod o+w /usr/local/bin/send; rm /tmp/sent");
+    assert!(!root(&["provider", "test", "mine", "--to", NUMBER]).status.success());
+    assert!(!fs::exists("/tmp/sent").unwrap() && world.log().contains("others than root can change it"));
+}
+
+#[test]
+fn providers_are_listed_tried_and_shown_without_their_secrets() {
+    let world = World::new();
+    let provider = Provider::that(&Manner::Answers(401, "", "{}".to_owned()));
+    let config = format!(
+        "{KANNEL}[[provider]]\nname = 'main'\npreset = 'twilio'\nsecret = 'key'\nuser = 'ACx'\nfrom = '+491'\n\
+         values = {{ account = 'AC1', base = '{}' }}\n[[provider]]\nname = 'none'\npreset = 'webhook'\nsecret = 'absent'\nfrom = 'x'\nvalues = {{ url = 'https://x.invalid' }}\n",
+        provider.base
+    );
+    configure(&config);
+    let _daemon = world.daemon();
+    let list = || -> serde_json::Value {
+        serde_json::from_slice(&root(&["provider", "list", "--json"]).stdout).unwrap()
+    };
+    let names: Vec<String> =
+        list().as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(names, ["house", "main", "none"]);
+    assert_eq!(list()[2]["problem"], "there is no credential \"absent\" that only root can read");
+    let dry = root(&["provider", "test", "main", "--to", NUMBER, "--dry-run"]);
+    let said = String::from_utf8(dry.stdout).unwrap();
+    assert!(
+        dry.status.success()
+            && said.contains("/2010-04-01/Accounts/AC1/Messages.json")
+            && said.contains("authorization: ********"),
+        "{said}"
+    );
+    assert!(!said.contains(KEY) && provider.asked().is_empty());
+    let test = root(&["provider", "test", "main", "--to", NUMBER, "--json"]);
+    let said: serde_json::Value = serde_json::from_slice(&test.stdout).unwrap();
+    assert_eq!(
+        (test.status.code(), &said["outcome"], &said["status"]),
+        (Some(1), &"account".into(), &401.into())
+    );
+    // We are not welcome: it is left alone for a while.
+    assert!(
+        list()[1]["open_for_s"].as_u64().unwrap() > 200 && list()[1]["last_outcome"] == "account",
+        "{}",
+        list()
+    );
+    let none = root(&["provider", "test", "nobody", "--to", NUMBER]);
+    assert!(
+        none.status.code() == Some(1)
+            && String::from_utf8_lossy(&none.stderr).contains("no provider \"nobody\""),
+        "{none:?}"
+    );
+    let presets: serde_json::Value =
+        serde_json::from_slice(&root(&["provider", "list", "--presets", "--json"]).stdout).unwrap();
+    let of = |name: &str| {
+        presets
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|preset| preset["name"] == name && preset["verified_live"].is_null())
+    };
+    assert!(["exec", "kannel", "twilio", "vonage", "webhook"].into_iter().all(of), "{presets}");
+    assert!(!world::as_user("bob", "twinlock").args(["provider", "list"]).output().unwrap().status.success());
+    let doctor = root(&["doctor", "--json"]);
+    let findings = String::from_utf8(doctor.stdout).unwrap();
+    assert!(
+        findings.contains("provider none: there is no credential")
+            && findings.contains("provider main is not asked for"),
+        "{findings}"
+    );
+}
+
+#[test]
+fn a_preset_of_ones_own_is_a_file_and_its_mistakes_are_named() {
+    let world = World::new();
+    fs::create_dir_all("/etc/twinlock/providers.d").unwrap();
+    let preset = |text: &str| {
+        fs::write("/etc/twinlock/providers.d/mine.toml", text).unwrap();
+        world::sh("chmod 0644 /etc/twinlock/providers.d/mine.toml");
+    };
+    let provider = Provider::that(&Manner::Answers(200, "", "OK 1".to_owned()));
+    configure(&format!(
+        "[sms]\nregions = ['DE']\n[[provider]]\nname = 'a'\npreset = 'mine'\nvalues = {{ base = '{}' }}\n",
+        provider.base
+    ));
+    let check = || {
+        let out = root(&["policy", "check"]);
+        (
+            out.status.code(),
+            String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr),
+        )
+    };
+    let begin = "about = 'x'\n[values]\nbase = { about = 'x' }\n[sms.http]\nmethod = 'POST'\n";
+    for (text, expected) in [
+        ("", "missing field `about`"),
+        ("about = 'x'\nfoo = 1\n", "unknown field `foo`"),
+        ("about = 'x'\n", "it sends nothing"),
+        (&format!("{begin}url = '{{base}}/{{nothing}}'\n"), "{nothing} stands for nothing"),
+        (&format!("{begin}url = '{{base}}/{{to'\n"), "do not close"),
+        (
+            &format!("{begin}url = '{{base}}'\n[sms.http.form]\na = '{{secret}}'\n"),
+            "provider.secret is missing",
+        ),
+        (&format!("{begin}url = 'ftp://x'\n"), "begins neither with https://"),
+        (&format!("{begin}url = 'http://x.example'\n"), "without TLS"),
+    ] {
+        preset(text);
+        let (code, said) = check();
+        assert!(code == Some(1) && said.contains(expected), "{text}: {said}");
+    }
+    preset(&format!(
+        "{begin}url = '{{base}}/a?b=c'\n[sms.http.form]\nnumber = '{{to_00}}'\nwords = '{{text}}'\n[sms.http.reply]\nsuccess = {{ begins = 'OK' }}\n"
+    ));
+    assert_eq!(check().0, Some(0), "{}", check().1);
+    let (_daemon, _sshd) = (world.daemon(), ());
+    let test = root(&["provider", "test", "a", "--to", NUMBER]);
+    assert!(test.status.success(), "{test:?}");
+    assert_eq!(provider.asked()[0].split('&').next(), Some("number=004915112345678"));
+    world::sh("chmod o+w /etc/twinlock/providers.d/mine.toml");
+    assert!(check().1.contains("can be changed by others than root"), "{}", check().1);
+}
