@@ -12,11 +12,19 @@ use std::{
 #[derive(Debug, Clone)]
 pub enum Manner {
     /// Answers with this status, these headers and this text.
-    Answers(u16, &'static str, String),
+    Answers(u16, String, String),
     /// Reads the request, and says nothing for so long.
     Sleeps(Duration),
     /// Says 200, and then sends for ever.
     Pours,
+}
+
+impl Manner {
+    /// Answers with this status and text.
+    #[must_use]
+    pub const fn answers(status: u16, text: String) -> Self {
+        Self::Answers(status, String::new(), text)
+    }
 }
 
 /// It listens until the test ends.

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use twinlock_tests::world::{self, World, as_user};
 
 /// What an empty message gets where the method is served and the caller may call it.
-const SERVED: [(&str, &str); 26] = [
+const SERVED: [(&str, &str); 28] = [
     ("Login/Authenticate", "InvalidArgument"), // no opening message
     ("SelfService/Status", "Ok"),
     ("SelfService/EnrollTotp", "InvalidArgument"),
-    ("SelfService/EnrollEmail", "InvalidArgument"),
+    ("SelfService/EnrollContact", "InvalidArgument"),
     ("SelfService/Verify", "Ok"), // not enrolled
     ("SelfService/RenewRecovery", "Ok"),
     ("SelfService/RemoveFactor", "Ok"),           // no such factor
@@ -25,7 +25,9 @@ const SERVED: [(&str, &str); 26] = [
     ("Admin/ExemptAccount", "InvalidArgument"),
     ("Admin/OpenAccount", "InvalidArgument"),
     ("Admin/SetContact", "InvalidArgument"),
-    ("Admin/OpenRole", "NotFound"), // there is no role
+    ("Admin/ListProviders", "Ok"),
+    ("Admin/TestProvider", "FailedPrecondition"), // of no number
+    ("Admin/OpenRole", "NotFound"),               // there is no role
     ("Admin/ExplainPolicy", "InvalidArgument"),
     ("Admin/AcceptClock", "Ok"),
     ("Admin/ShowDaemon", "Ok"),

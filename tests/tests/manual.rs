@@ -97,13 +97,38 @@ fn every_key_of_the_shipped_file_is_in_its_page_and_is_known() {
         if setting || text.starts_with("[[") { text.to_owned() } else { line.to_owned() }
     };
     let all = shipped.lines().map(commented_in).collect::<Vec<_>>().join("\n").replace("wheel", "adm");
-    assert_eq!(all.matches("\n[[").count(), 4, "{all}");
+    assert_eq!(all.matches("\n[[").count(), 5, "{all}");
     fs::write("/root/all.toml", all).unwrap();
     fs::set_permissions("/root/all.toml", std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
     let out =
         Command::new(artefacts().join("twinlockd")).args(["--check", "--config", "/root/all.toml"]).output();
     let out = out.unwrap();
     assert!(out.status.success() && out.stdout.is_empty(), "{out:?}");
+}
+
+#[test]
+fn every_key_of_a_preset_and_every_place_is_in_its_page() {
+    let page = page("twinlock-providers.5");
+    let read = |file: &str| {
+        fs::read_to_string(format!("{}/../daemon/src/config/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    };
+    let (preset, provider) = (read("preset.rs"), read("provider.rs"));
+    let keys: Vec<String> = [&preset, &provider]
+        .into_iter()
+        .flat_map(|source| source.lines())
+        .filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "))
+        .map(|(key, _)| key.replace('_', "-"))
+        .collect();
+    assert!(keys.len() > 20, "{keys:?}");
+    for key in keys {
+        assert!(page.contains(&format!("\n.B {key}\n")), "{key}");
+    }
+    let places = preset.split("pub const PLACES").nth(1).unwrap().split(';').nth(1).unwrap();
+    let places: Vec<&str> = places.split('"').skip(1).step_by(2).collect();
+    assert!(places.len() >= 11, "{places:?}");
+    for place in places {
+        assert!(page.contains(&format!("{{{place}}}")), "{place}");
+    }
 }
 
 #[test]

@@ -185,7 +185,7 @@ fn each_language_crosses_the_gateway_as_it_is_written() {
 #[test]
 fn a_country_that_is_not_listed_never_reaches_a_provider() {
     let world = World::new();
-    let provider = Provider::that(&Manner::Answers(200, "", String::new()));
+    let provider = Provider::that(&Manner::answers(200, String::new()));
     let config = |regions: &str| {
         format!(
             "[sms]\nregions = {regions}\n[[provider]]\nname = 'main'\npreset = 'webhook'\nsecret = 'key'\nfrom = 'x'\nvalues = {{ url = '{}' }}\n",
@@ -238,16 +238,16 @@ fn whatever_a_provider_does_the_prompt_comes_and_the_next_one_is_asked_once() {
         .spawn()
         .unwrap();
     wait::until("openssl", 10, || std::net::TcpStream::connect("127.0.0.1:8443").ok());
-    let elsewhere = Provider::that(&Manner::Answers(200, "", String::new()));
-    let redirect = Manner::Answers(302, "Location: http://127.0.0.1:1/\r\n", String::new());
-    let echo = |status, headers| Manner::Answers(status, headers, format!("{KEY} 123456"));
+    let elsewhere = Provider::that(&Manner::answers(200, String::new()));
+    let redirect = Manner::Answers(302, format!("Location: {}/\r\n", elsewhere.base), String::new());
+    let echo = |status, headers: &str| Manner::Answers(status, headers.to_owned(), format!("{KEY} 123456"));
     let manners = [
         ("slow", Some(Manner::Sleeps(Duration::from_secs(30))), "unknown"),
         ("broken", Some(echo(500, "")), "outage"),
         ("busy", Some(echo(429, "Retry-After: 600\r\n")), "rate"),
         (
             "refusing",
-            Some(Manner::Answers(200, "", r#"{"messages":[{"status":"4"}]}"#.to_owned())),
+            Some(Manner::answers(200, r#"{"messages":[{"status":"4"}]}"#.to_owned())),
             "account (4)",
         ),
         ("endless", Some(Manner::Pours), "unknown"),
@@ -257,61 +257,62 @@ fn whatever_a_provider_does_the_prompt_comes_and_the_next_one_is_asked_once() {
         ("dead", None, "connection"),
     ];
     for (name, manner, expected) in manners {
-        let first = manner.as_ref().map(Provider::that);
-        let second = Provider::that(&Manner::Answers(200, "", r#"{"messages":[{"status":"0"}]}"#.to_owned()));
-        let base = first.as_ref().map_or_else(
-            || {
-                if name == "dead" {
-                    "http://127.0.0.1:9".to_owned()
-                } else {
-                    "https://127.0.0.1:8443".to_owned()
-                }
-            },
-            |first| first.base.clone(),
-        );
-        let provider = |name: &str, base: &str| {
-            format!(
-                "[[provider]]\nname = '{name}'\npreset = 'vonage'\nsecret = 'key'\nuser = 'abcd1234'\nfrom = 'x'\nvalues = {{ base = '{base}' }}\n"
-            )
-        };
-        configure(&format!(
-            "[codes]\nper-hour = 30\nper-day = 30\n[sms]\nregions = ['DE']\n{}{}",
-            provider("first", &base),
-            provider("second", &second.base)
-        ));
-        let daemon = world.daemon();
-        let sshd = world.sshd(PASSWORD_THEN_CODE, KEYBOARD_INTERACTIVE);
-        assert!(root(&["user", "contact", "bob", "--phone", NUMBER, "--verified"]).status.success());
-        let before = sends().len();
-        let mut ssh = bob();
-        ssh.expect(ASK);
-        let begin = Instant::now();
-        ssh.type_line("");
-        ssh.expect(SENT);
-        assert!(begin.elapsed() < Duration::from_secs(2), "{name}: {:?}", begin.elapsed());
-        let body = wait::until("the second provider", 15, || second.asked().into_iter().next());
-        let text = percent_decoded(&body, "text=");
-        let code = text.split(' ').next().unwrap().to_owned();
-        wait::until("the trail", 15, || (sends().len() >= before + 2).then_some(()));
-        assert_eq!(
-            sends()[before..],
-            [format!("sms denied first: {expected}"), "sms granted second: accepted".to_owned()],
-            "{name}"
-        );
-        if let Some(first) = &first {
-            assert_eq!(first.asked().len(), 1, "{name}: {:?}", first.asked());
-            assert!(first.asked()[0].contains(&code), "the same code");
-        }
-        assert_eq!(second.asked().len(), 1, "{name}");
-        ssh.type_line(&code);
-        assert!(outcome(ssh, "bob").0, "{name}");
-        let log = world.log();
-        assert!(!log.contains(KEY) && !log.contains(&code) && !log.contains("15112345678"), "{name}: {log}");
-        drop((sshd, daemon));
+        fails_over(&world, name, manner.as_ref(), expected);
     }
     assert_eq!(elsewhere.asked().len(), 0);
     let _ = tls.kill();
     let _ = tls.wait();
+}
+
+/// A login with two providers, the first of which has this manner (`None`: it listens with a wrong certificate, or not).
+fn fails_over(world: &World, name: &str, manner: Option<&Manner>, expected: &str) {
+    let first = manner.map(Provider::that);
+    let second = Provider::that(&Manner::answers(200, r#"{"messages":[{"status":"0"}]}"#.to_owned()));
+    let base = first.as_ref().map_or_else(
+        || {
+            if name == "dead" { "http://127.0.0.1:9".to_owned() } else { "https://127.0.0.1:8443".to_owned() }
+        },
+        |first| first.base.clone(),
+    );
+    let provider = |name: &str, base: &str| {
+        format!(
+            "[[provider]]\nname = '{name}'\npreset = 'vonage'\nsecret = 'key'\nuser = 'abcd1234'\nfrom = 'x'\nvalues = {{ base = '{base}' }}\n"
+        )
+    };
+    configure(&format!(
+        "[codes]\nper-hour = 30\nper-day = 30\n[sms]\nregions = ['DE']\n{}{}",
+        provider("first", &base),
+        provider("second", &second.base)
+    ));
+    let daemon = world.daemon();
+    let sshd = world.sshd(PASSWORD_THEN_CODE, KEYBOARD_INTERACTIVE);
+    assert!(root(&["user", "contact", "bob", "--phone", NUMBER, "--verified"]).status.success());
+    let before = sends().len();
+    let mut ssh = bob();
+    ssh.expect(ASK);
+    let begin = Instant::now();
+    ssh.type_line("");
+    ssh.expect(SENT);
+    assert!(begin.elapsed() < Duration::from_secs(2), "{name}: {:?}", begin.elapsed());
+    let body = wait::until("the second provider", 15, || second.asked().into_iter().next());
+    let text = percent_decoded(&body, "text=");
+    let code = text.split(' ').next().unwrap().to_owned();
+    wait::until("the trail", 15, || (sends().len() >= before + 2).then_some(()));
+    assert_eq!(
+        sends()[before..],
+        [format!("sms denied first: {expected}"), "sms granted second: accepted".to_owned()],
+        "{name}"
+    );
+    if let Some(first) = &first {
+        assert_eq!(first.asked().len(), 1, "{name}: {:?}", first.asked());
+        assert!(first.asked()[0].contains(&code), "the same code");
+    }
+    assert_eq!(second.asked().len(), 1, "{name}");
+    ssh.type_line(&code);
+    assert!(outcome(ssh, "bob").0, "{name}");
+    let log = world.log();
+    assert!(!log.contains(KEY) && !log.contains(&code) && !log.contains("15112345678"), "{name}: {log}");
+    drop((sshd, daemon));
 }
 
 /// A field of a form.
@@ -355,7 +356,7 @@ fn a_program_of_the_administrator_sends_and_nobody_else_may_have_written_it() {
 #[test]
 fn providers_are_listed_tried_and_shown_without_their_secrets() {
     let world = World::new();
-    let provider = Provider::that(&Manner::Answers(401, "", "{}".to_owned()));
+    let provider = Provider::that(&Manner::answers(401, "{}".to_owned()));
     let config = format!(
         "{KANNEL}[[provider]]\nname = 'main'\npreset = 'twilio'\nsecret = 'key'\nuser = 'ACx'\nfrom = '+491'\n\
          values = {{ account = 'AC1', base = '{}' }}\n[[provider]]\nname = 'none'\npreset = 'webhook'\nsecret = 'absent'\nfrom = 'x'\nvalues = {{ url = 'https://x.invalid' }}\n",
@@ -425,7 +426,7 @@ fn a_preset_of_ones_own_is_a_file_and_its_mistakes_are_named() {
         fs::write("/etc/twinlock/providers.d/mine.toml", text).unwrap();
         world::sh("chmod 0644 /etc/twinlock/providers.d/mine.toml");
     };
-    let provider = Provider::that(&Manner::Answers(200, "", "OK 1".to_owned()));
+    let provider = Provider::that(&Manner::answers(200, "OK 1".to_owned()));
     configure(&format!(
         "[sms]\nregions = ['DE']\n[[provider]]\nname = 'a'\npreset = 'mine'\nvalues = {{ base = '{}' }}\n",
         provider.base
