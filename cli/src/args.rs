@@ -92,7 +92,14 @@ pub enum Enroll {
     Totp(EnrollTotp),
     /// A telephone: a code is sent there by SMS, asked for, then it counts
     Sms {
-        /// With + and the country's code, like +447911123456
+        /// With + and the country's code, like +447400123456
+        number: String,
+        #[command(flatten)]
+        whose: Whose,
+    },
+    /// A telephone: a call says a code, it is asked for, then the number counts
+    Call {
+        /// With + and the country's code, like +442071838750
         number: String,
         #[command(flatten)]
         whose: Whose,
@@ -269,6 +276,9 @@ pub enum Provider {
         /// The number, or the address
         #[arg(long, value_name = "CONTACT")]
         to: String,
+        /// By a call, instead of an SMS
+        #[arg(long)]
+        call: bool,
         /// Show what it would be sent, without its secret, and send nothing
         #[arg(long)]
         dry_run: bool,

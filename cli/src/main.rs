@@ -61,6 +61,9 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Enroll(Enroll::Sms { number, whose })) => {
             enroll::contact(runtime_dir, whose, ("sms", number), *json).await
         }
+        Some(Command::Enroll(Enroll::Call { number, whose })) => {
+            enroll::contact(runtime_dir, whose, ("call", number), *json).await
+        }
         Some(Command::Provider(command)) => provider::run(runtime_dir, command, *json).await,
         Some(Command::Prefer { method, whose }) => own::prefer(runtime_dir, whose, method, *json).await,
         Some(Command::User(command)) => admin::user(runtime_dir, command, *json).await,

@@ -15,8 +15,9 @@ use crate::{
 pub async fn run(runtime_dir: &Path, command: &Provider, json: bool) -> Result<(), Failure> {
     match command {
         Provider::List { presets } => list(runtime_dir, *presets, json).await,
-        Provider::Test { name, to, dry_run } => {
-            let message = TestProviderRequest { name: name.clone(), to: to.clone(), dry_run: *dry_run };
+        Provider::Test { name, to, call, dry_run } => {
+            let (name, to, call, dry_run) = (name.clone(), to.clone(), *call, *dry_run);
+            let message = TestProviderRequest { name, to, dry_run, call };
             test(runtime_dir, message, json).await
         }
     }

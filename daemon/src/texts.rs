@@ -59,6 +59,26 @@ pub struct Texts {
     pub sms: Short,
     /// Letters.
     pub mail: Letters,
+    /// Calls.
+    pub call: Spoken,
+}
+
+/// Calls: each by itself a sentence, without the digits, which are said between them.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spoken {
+    /// The language, as text-to-speech engines call it (BCP 47, with a region).
+    pub language: String,
+    /// Before the digits.
+    pub intro: String,
+    /// Before the digits are said again.
+    pub again: String,
+    /// At the end.
+    pub outro: String,
+    /// Codes go elsewhere from now on.
+    pub changed: String,
+    /// An administrator tries the way.
+    pub test: String,
 }
 
 /// Short messages.
@@ -179,6 +199,22 @@ mod tests {
             }
             for letter in [login, confirm, changed, test] {
                 assert!(!letter.subject.contains("{code}") && letter.subject.lines().count() == 1, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_call_is_of_sentences_that_xml_can_hold() {
+        for (name, texts) in languages() {
+            let Spoken { language, intro, again, outro, changed, test } = &texts.call;
+            assert!(
+                language.len() == 5 && language.starts_with(name) && language.get(2..3) == Some("-"),
+                "{language}"
+            );
+            for text in [intro, again, outro, changed, test] {
+                assert!(!text.is_empty() && !text.contains(['<', '>', '&', '"', '\n']), "{name}: {text}");
+                let template = leon::Template::parse(text).unwrap();
+                assert!(template.keys().all(|key| ["host", "user"].contains(key)), "{name}: {text}");
             }
         }
     }

@@ -109,7 +109,7 @@ fn configured(preset: &str, base: &str, more: &str) -> Config {
         fs::copy(&path, folder.path().join("providers.d").join(path.file_name().unwrap())).unwrap();
     }
     let text = format!(
-        "[sms]\nregions = ['DE']\n[[provider]]\nname = 'main'\npreset = '{preset}'\nfrom = '+4915100000000'\n\
+        "[sms]\nregions = ['DE']\n[call]\nregions = ['DE']\n[[provider]]\nname = 'main'\npreset = '{preset}'\nfrom = '+4915100000000'\n\
          user = 'abcd1234'\nsecret = 'key'\n[provider.values]\n{}\n{more}",
         base.replace("BASE", base)
     );
@@ -120,21 +120,21 @@ fn configured(preset: &str, base: &str, more: &str) -> Config {
     outcome.config.unwrap()
 }
 
-fn system() -> (System, tempfile::TempDir) {
+fn system(secret: &str) -> (System, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key");
-    fs::write(&key, format!("{SECRET}\n")).unwrap();
+    fs::write(&key, format!("{secret}\n")).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     let clock = Arc::new(ManualClock::at(Timestamp::from_secs(1_000_000)));
     let system = System::new(vec![folder.path().to_owned()], folder.path().join("sendmail.sock"), clock);
     (system, folder)
 }
 
-fn message(host: &str) -> Message {
+fn message(by: Method, host: &str) -> Message {
     Message {
         id: "0011".to_owned(),
         to: Contact::Phone(Phone::parse("+49 1511 2345678").unwrap()),
-        by: Method::Sms,
+        by,
         text: Text::Login(Secret::new(CODE.to_owned())),
         host: host.to_owned(),
         user: "alice".to_owned(),
@@ -145,9 +145,17 @@ fn message(host: &str) -> Message {
 }
 
 #[tokio::main]
-async fn send(config: &Config, host: &str) -> Attempt {
-    let (system, _folder) = system();
-    system.send_by(config, "main", &message(host)).await.unwrap()
+async fn send_with(config: &Config, by: Method, host: &str, secret: &str) -> Attempt {
+    let (system, _folder) = system(secret);
+    system.send_by(config, "main", &message(by, host)).await.unwrap()
+}
+
+fn send(config: &Config, host: &str) -> Attempt {
+    send_with(config, Method::Sms, host, SECRET)
+}
+
+fn call(config: &Config, host: &str) -> Attempt {
+    send_with(config, Method::Call, host, SECRET)
 }
 
 fn text(host: &str) -> String {
@@ -338,6 +346,137 @@ fn kannel_is_asked_as_its_guide_says() {
             (503, "Temporal failure, try again later.", later("outage")),
         ],
     );
+}
+
+/// What a call must say, whatever form it has: each digit by itself, twice, and nothing that a name brought.
+fn speaks(text: &str, between: &str) {
+    let digits: Vec<String> = CODE.chars().map(String::from).collect();
+    assert!(text.matches(&format!("{}{between}{}", digits[0], digits[1])).count() >= 2, "{text}");
+    assert!(!text.contains(CODE) && !text.contains("<Say>x") && !text.contains(SECRET), "{text}");
+}
+
+#[test]
+fn twilio_is_asked_for_a_call_as_it_publishes() {
+    let spec = spec("twilio_calls.json");
+    for host in ["box.example.com", HOSTILE] {
+        let provider = Provider::answering(201, "", &spec["created"].to_string());
+        let attempt = call(
+            &configured("twilio", &format!("account = '{ACCOUNT}'\nbase = '{}'", provider.base), ""),
+            host,
+        );
+        assert_eq!(
+            (attempt.outcome, attempt.id.as_str()),
+            (Outcome::Accepted, spec["created"]["sid"].as_str().unwrap())
+        );
+        let asked = provider.asked.recv().unwrap();
+        assert_eq!(asked.path, format!("/2010-04-01/Accounts/{ACCOUNT}/Calls.json"));
+        let fields = form(&asked.body);
+        agrees(&fields, &spec);
+        assert_eq!((fields["To"].as_str(), fields["Timeout"].as_str()), ("+4915112345678", "22"));
+        let twiml = &fields["Twiml"];
+        speaks(twiml, "</Say><Pause length=\"1\"/><Say language=\"en-US\">");
+        let document = roxmltree::Document::parse(twiml).unwrap();
+        assert!(document.root_element().has_tag_name("Response") && twiml.len() <= 4000);
+        assert!(
+            document
+                .descendants()
+                .all(|node| !node.is_element()
+                    || ["Response", "Say", "Pause"].contains(&node.tag_name().name()))
+        );
+    }
+}
+
+#[test]
+fn vonage_is_asked_for_a_call_with_a_token_that_its_key_signed() {
+    let spec = spec("vonage_calls.json");
+    let folder = tempfile::tempdir().unwrap();
+    let made = |arguments: &[&str]| {
+        let out = std::process::Command::new("openssl")
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{out:?}");
+        out.stdout
+    };
+    for (n, make) in [
+        &["genrsa", "-traditional", "-out", "key.pem", "2048"][..],
+        &["genpkey", "-algorithm", "RSA", "-out", "key.pem"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        made(make);
+        let key = fs::read_to_string(folder.path().join("key.pem")).unwrap();
+        let provider = Provider::answering(
+            201,
+            "",
+            r#"{"uuid":"63f61863-4a51-4f6b-86e1-46edebcf9356","status":"started"}"#,
+        );
+        let values =
+            format!("application = 'aaaaaaaa-bbbb-cccc-dddd-0123456789ab'\nbase = '{}'", provider.base);
+        let mut config = configured("vonage-voice", &values, "");
+        config.provider[0].from = Some("4915100000000".to_owned());
+        let attempt =
+            send_with(&config, Method::Call, if n == 0 { "box.example.com" } else { HOSTILE }, &key);
+        assert_eq!(
+            (attempt.outcome, attempt.id.as_str()),
+            (Outcome::Accepted, "63f61863-4a51-4f6b-86e1-46edebcf9356")
+        );
+        let asked = provider.asked.recv().unwrap();
+        assert_eq!((asked.method.as_str(), asked.path.as_str()), ("POST", spec["path"].as_str().unwrap()));
+        let body: Value = serde_json::from_str(&asked.body).unwrap();
+        let fields: BTreeMap<String, String> = body
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| {
+                (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            })
+            .collect();
+        agrees(&fields, &spec);
+        for phone in [&body["to"][0], &body["from"]] {
+            for (name, value) in phone.as_object().unwrap() {
+                fits(name, value.as_str().unwrap(), &spec["phone"][name]);
+            }
+        }
+        assert!(body["ringing_timer"].is_u64() && body["machine_detection"] == "hangup");
+        let talk = &body["ncco"][0];
+        assert_eq!((&talk["action"], body["ncco"].as_array().unwrap().len()), (&"talk".into(), 1));
+        fits("language", talk["language"].as_str().unwrap(), &spec["language"]);
+        speaks(talk["text"].as_str().unwrap(), "<break time=\"700ms\"/>");
+        roxmltree::Document::parse(talk["text"].as_str().unwrap()).unwrap();
+        // The token: openssl says whose it is.
+        let token = asked.headers["authorization"].strip_prefix("Bearer ").unwrap();
+        let parts: Vec<&str> = token.split('.').collect();
+        let decoded = |part: &str| data_encoding::BASE64URL_NOPAD.decode(part.as_bytes()).unwrap();
+        let claims: Value = serde_json::from_slice(&decoded(parts[1])).unwrap();
+        assert_eq!(
+            (&claims["application_id"], &claims["iat"], &claims["exp"]),
+            (&"aaaaaaaa-bbbb-cccc-dddd-0123456789ab".into(), &1_000_000.into(), &1_000_300.into())
+        );
+        fs::write(folder.path().join("signature"), decoded(parts[2])).unwrap();
+        fs::write(folder.path().join("signed"), format!("{}.{}", parts[0], parts[1])).unwrap();
+        made(&["rsa", "-in", "key.pem", "-pubout", "-out", "public.pem"]);
+        made(&["dgst", "-sha256", "-verify", "public.pem", "-signature", "signature", "signed"]);
+    }
+}
+
+#[test]
+fn asterisk_is_asked_as_its_interface_says() {
+    for host in ["box.example.com", HOSTILE] {
+        let provider = Provider::answering(200, "", r#"{"id":"twinlock-0011","state":"Down"}"#);
+        let attempt = call(&configured("asterisk-ari", &format!("base = '{}'", provider.base), ""), host);
+        assert_eq!((attempt.outcome, attempt.id.as_str()), (Outcome::Accepted, "twinlock-0011"));
+        let asked = provider.asked.recv().unwrap();
+        assert_eq!((asked.method.as_str(), asked.path.as_str()), ("POST", "/ari/channels/twinlock-0011"));
+        assert_eq!(asked.query["endpoint"], "PJSIP/+4915112345678@trunk");
+        assert_eq!((asked.query["context"].as_str(), asked.query["timeout"].as_str()), ("twinlock", "22"));
+        let body: Value = serde_json::from_str(&asked.body).unwrap();
+        assert_eq!(body["variables"]["TWINLOCK_DIGITS"], "2 8 7 0 8 2");
+        assert_eq!(body["variables"]["CHANNEL(language)"], "en");
+        assert!(!asked.query.values().any(|value| value.contains("2 8 7")), "no code in a URL");
+    }
 }
 
 #[test]

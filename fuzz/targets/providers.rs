@@ -22,8 +22,10 @@ fuzz_target!(|input: (u16, &[u8], &str, &str)| {
     let mut recipes = vec![http()];
     if let Ok(preset) = toml::from_str::<Preset>(preset) {
         let _ = preset.faults();
-        if let Some(Recipe::Http(http)) = preset.sms {
-            recipes.push(*http);
+        for recipe in preset.sms.into_iter().chain(preset.call) {
+            if let Recipe::Http(http) = recipe {
+                recipes.push(*http);
+            }
         }
     }
     for http in &recipes {
@@ -38,6 +40,6 @@ fuzz_target!(|input: (u16, &[u8], &str, &str)| {
     if let Ok(phone) = Phone::parse(number) {
         let digits = phone.digits();
         assert!(digits.len() <= 15 && digits.bytes().all(|byte| byte.is_ascii_digit()));
-        assert!(Phone::stored(phone.as_str(), phone.line().clone()).is_some());
+        assert!(Phone::stored(phone.as_str(), "", phone.line().clone()).is_some());
     }
 });

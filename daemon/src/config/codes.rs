@@ -5,19 +5,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Finding;
-use crate::{
-    engine::{
-        delivery::{Limits, MEMORY},
-        throttle::Window,
-    },
-    texts::Language,
-};
+use crate::texts::Language;
 
 /// `[codes]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Codes {
-    /// 6 to 10.
+    /// 6 to 8.
     pub digits: u8,
     /// How long a code can be used, up to 10 minutes.
     #[serde(with = "humantime_serde")]
@@ -56,8 +50,6 @@ impl Default for Codes {
     }
 }
 
-const HOUR: Duration = Duration::from_secs(3600);
-
 impl Codes {
     pub(super) fn check(&self, findings: &mut Vec<Finding>) {
         let mut refuse = |wrong: bool, key: &str, sentence: &str, remedy: &str| {
@@ -84,22 +76,5 @@ impl Codes {
         refuse(self.region_per_hour < self.per_hour, "region-per-hour", "is below per-hour", "write more");
         refuse(self.all_per_hour < self.per_hour, "all-per-hour", "is below per-hour", "write more");
         refuse(self.all_per_day < self.all_per_hour, "all-per-day", "is below all-per-hour", "write more");
-    }
-
-    /// How many may be sent.
-    #[must_use]
-    pub const fn limits(&self) -> Limits {
-        Limits {
-            user: [
-                Window { failures: self.per_hour, within: HOUR },
-                Window { failures: self.per_day, within: MEMORY },
-            ],
-            source: Window { failures: self.per_hour.saturating_mul(2), within: HOUR },
-            region: Window { failures: self.region_per_hour, within: HOUR },
-            all: [
-                Window { failures: self.all_per_hour, within: HOUR },
-                Window { failures: self.all_per_day, within: MEMORY },
-            ],
-        }
     }
 }

@@ -172,7 +172,8 @@ fn merge(
     findings.extend(config.check().into_iter().map(|finding| {
         let name = set_by
             .iter()
-            .find(|(key, _)| **key == finding.key || key.starts_with(&format!("{}.", finding.key)));
+            .find(|(key, _)| **key == finding.key || key.starts_with(&format!("{}.", finding.key)))
+            .or_else(|| set_by.iter().find(|(key, _)| finding.key.starts_with(&format!("{key}."))));
         let place = name.map_or_else(String::new, |(_, name)| name.clone());
         finding.at(place)
     }));
@@ -187,6 +188,7 @@ fn lay_over(under: &mut Table, over: Table, prefix: &str, name: &str, set_by: &m
             (Some(Value::Table(under)), Value::Table(over)) => lay_over(under, over, &path, name, set_by),
             (Some(Value::Array(under)), Value::Array(over)) if over.iter().all(Value::is_table) => {
                 under.extend(over);
+                set_by.remove(&path); // it is of several files
             }
             (None, Value::Table(over)) => {
                 let mut table = Table::new();

@@ -12,7 +12,7 @@ mod policy;
 pub mod preset;
 mod provider;
 mod recovery;
-mod sms;
+mod telephone;
 mod totp;
 
 pub use account::Account;
@@ -26,14 +26,21 @@ pub use policy::{Exempt, Role};
 pub use preset::Preset;
 pub use provider::{Provider, SHIPPED, is_local};
 pub use recovery::Recovery;
-pub use sms::Sms;
+pub use telephone::{Call, Sms};
 pub use totp::Totp;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{delivery::ContactKind, delivery::Line, policy::Method, policy::Rules};
+use crate::engine::{
+    delivery::{ContactKind, Limits as SendingLimits, Line, MEMORY},
+    policy::{Method, Rules},
+    throttle::Window,
+};
+use preset::Recipe;
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -54,6 +61,8 @@ pub struct Config {
     pub email: Email,
     /// Which telephones codes are sent to.
     pub sms: Sms,
+    /// Which telephones are called.
+    pub call: Call,
     /// How people come to their first factor.
     pub enrollment: Enrollment,
     /// PAM's account phase.
@@ -76,7 +85,8 @@ impl Config {
     /// What the types cannot say: ranges, and keys that contradict each other.
     #[must_use]
     pub fn check(&self) -> Vec<Finding> {
-        let Self { issuer, totp, limits, recovery, codes, email, sms, role, provider, preset, .. } = self;
+        let Self { issuer, totp, limits, recovery, codes, email, sms, call, role, provider, preset, .. } =
+            self;
         let mut findings = Vec::new();
         if let Some(issuer) = issuer
             && (issuer.is_empty() || issuer.len() > 64 || issuer.chars().any(char::is_control))
@@ -93,12 +103,14 @@ impl Config {
         codes.check(&mut findings);
         email.check(&mut findings);
         sms.check(&mut findings);
+        call.check(&mut findings);
         provider::check(provider, preset, &mut findings);
-        if provider.is_empty() != sms.regions.is_empty() {
-            let (key, missing) = if provider.is_empty() {
-                ("sms.regions", "a [[provider]]")
+        let nowhere = sms.regions.is_empty() && call.regions.is_empty();
+        if provider.is_empty() != nowhere {
+            let (key, missing) = if nowhere {
+                ("provider", "regions in [sms] or [call]")
             } else {
-                ("provider", "sms.regions")
+                ("regions", "a [[provider]]")
             };
             let sentence = format!("sends nothing without {missing}");
             findings.push(Finding::warning(key, &sentence, &format!("add {missing}")));
@@ -120,15 +132,50 @@ impl Config {
     pub fn ways(&self, kind: ContactKind, line: Option<&Line>) -> Vec<Method> {
         let open = |method: &Method| match method {
             Method::Email => self.email.from.is_some(),
-            Method::Sms => {
-                line.is_some_and(|line| self.sms.admits(line).is_ok())
-                    && self.provider.iter().any(|provider| {
-                        self.preset.get(&provider.preset).is_some_and(|preset| preset.sms.is_some())
-                    })
+            Method::Sms | Method::Call => {
+                line.is_some_and(|line| self.admits(*method, line).is_ok())
+                    && self.provider.iter().any(|provider| self.recipe(provider, *method).is_some())
             }
-            Method::Totp | Method::Hotp | Method::Call => false,
+            Method::Totp | Method::Hotp => false,
         };
         kind.methods().iter().copied().filter(open).collect()
+    }
+
+    /// Whether codes may be sent to a telephone by this method.
+    ///
+    /// # Errors
+    ///
+    /// Says why not.
+    pub fn admits(&self, method: Method, line: &Line) -> Result<(), String> {
+        match method {
+            Method::Call => self.call.admits(line),
+            Method::Sms | Method::Totp | Method::Hotp | Method::Email => self.sms.admits(line),
+        }
+    }
+
+    /// How a provider carries messages of this kind, if it does.
+    #[must_use]
+    pub fn recipe(&self, provider: &Provider, method: Method) -> Option<(&Preset, &Recipe)> {
+        let preset = self.preset.get(&provider.preset)?;
+        let wanted = provider.channels.as_ref().is_none_or(|channels| channels.contains(&method));
+        let recipe = if wanted { preset.recipe(method) } else { None };
+        recipe.map(|recipe| (preset, recipe))
+    }
+
+    /// How many codes may be sent.
+    #[must_use]
+    pub fn sending_limits(&self) -> SendingLimits {
+        let Codes { per_hour, per_day, region_per_hour, all_per_hour, all_per_day, .. } = self.codes;
+        let hour = |failures| Window { failures, within: HOUR };
+        let day = |failures| Window { failures, within: MEMORY };
+        SendingLimits {
+            user: [hour(per_hour), day(per_day)],
+            source: hour(per_hour.saturating_mul(2)),
+            region: hour(region_per_hour),
+            calls: day(self.call.per_day),
+            all_calls: [hour(self.call.all_per_hour), day(self.call.all_per_day)],
+            all: [hour(all_per_hour), day(all_per_day)],
+        }
     }
 
     /// The rules that roles and exemptions make.

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::policy::Method;
+
 /// A preset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -20,6 +22,9 @@ pub struct Preset {
     /// How an SMS is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sms: Option<Recipe>,
+    /// How a call is placed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<Recipe>,
 }
 
 /// Something that an administrator says.
@@ -94,6 +99,18 @@ pub enum Verb {
     Put,
 }
 
+impl Verb {
+    /// As it stands in a request.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
+}
+
 /// How a request says who we are. `{secret}` is the credential that the provider's `secret` names.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "kind", deny_unknown_fields, rename_all = "kebab-case")]
@@ -118,6 +135,19 @@ pub enum Auth {
         /// What stands before the secret.
         #[serde(default)]
         prefix: String,
+    },
+    /// A JSON Web Token signed with RS256; the secret is the private key, in PEM. `iat`, `exp` and `jti` are added.
+    #[serde(rename_all = "kebab-case")]
+    JwtRs256 {
+        /// What it says besides.
+        claims: BTreeMap<String, String>,
+    },
+    /// AWS Signature Version 4: `{user}` is the access key, `{secret}` its secret.
+    Sigv4 {
+        /// The name of the service in the signature.
+        service: String,
+        /// The region.
+        region: String,
     },
 }
 
@@ -181,10 +211,45 @@ pub enum Class {
 }
 
 /// What may stand in braces besides the values of a preset.
-pub const PLACES: [&str; 11] =
-    ["id", "to", "to_digits", "to_00", "from", "user", "secret", "text", "ttl", "ttl_min", "ttl_ms"];
+pub const PLACES: [&str; 20] = [
+    "id",
+    "to",
+    "to_digits",
+    "to_00",
+    "from",
+    "user",
+    "secret",
+    "text",
+    "ttl",
+    "ttl_min",
+    "ttl_ms",
+    "expires_at",
+    "lang",
+    "language",
+    "speech",
+    "ssml",
+    "twiml",
+    "digits",
+    "ring",
+    "ring_ms",
+];
 
 impl Preset {
+    /// How it carries messages of this kind, if it does.
+    #[must_use]
+    pub const fn recipe(&self, method: Method) -> Option<&Recipe> {
+        match method {
+            Method::Sms => self.sms.as_ref(),
+            Method::Call => self.call.as_ref(),
+            Method::Totp | Method::Hotp | Method::Email => None,
+        }
+    }
+
+    /// All of them.
+    pub fn recipes(&self) -> impl Iterator<Item = &Recipe> {
+        self.sms.iter().chain(&self.call)
+    }
+
     /// Everything in braces anywhere in it.
     ///
     /// # Errors
@@ -192,10 +257,11 @@ impl Preset {
     /// Names a text whose braces do not close.
     pub fn places(&self) -> Result<BTreeSet<String>, String> {
         let mut texts = Vec::new();
-        match &self.sms {
-            None => {}
-            Some(Recipe::Program(Program { path })) => texts.push(path.as_str()),
-            Some(Recipe::Http(http)) => http.texts(&mut texts),
+        for recipe in self.recipes() {
+            match recipe {
+                Recipe::Program(Program { path }) => texts.push(path.as_str()),
+                Recipe::Http(http) => http.texts(&mut texts),
+            }
         }
         let mut places = BTreeSet::new();
         for text in texts {
@@ -229,10 +295,14 @@ impl Preset {
                 .filter(|name| PLACES.contains(&name.as_str()))
                 .map(|name| format!("values.{name} has a name that is taken")),
         );
-        match &self.sms {
-            None => faults.push("it sends nothing: there is no [sms.http] and no [sms.program]".to_owned()),
-            Some(Recipe::Http(http)) => faults.extend(http.faults()),
-            Some(Recipe::Program(_)) => {}
+        if self.recipes().next().is_none() {
+            faults.push("it sends nothing: there is no [sms.http], [call.http] or program".to_owned());
+        }
+        for recipe in self.recipes() {
+            match recipe {
+                Recipe::Http(http) => faults.extend(http.faults()),
+                Recipe::Program(_) => {}
+            }
         }
         faults
     }
@@ -253,6 +323,10 @@ impl Http {
             Auth::None => {}
             Auth::Basic { user, password } => texts.extend([user.as_str(), password]),
             Auth::Bearer | Auth::Header { .. } => texts.push("{secret}"),
+            Auth::JwtRs256 { claims } => {
+                texts.extend(claims.values().map(String::as_str).chain(["{secret}"]));
+            }
+            Auth::Sigv4 { service: _, region } => texts.extend(["{user}", "{secret}", region]),
         }
         let mut trees: Vec<&'a serde_json::Value> = json.iter().flat_map(serde_json::Map::values).collect();
         while let Some(tree) = trees.pop() {
@@ -271,6 +345,17 @@ impl Http {
         if bodies > 1 {
             faults.push("it has two bodies: write form or json".to_owned());
         }
+        let word = |name: &&String| {
+            name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        };
+        let header = if let Auth::Header { name, .. } = &self.auth { Some(name) } else { None };
+        faults.extend(
+            self.headers
+                .keys()
+                .chain(header)
+                .filter(word)
+                .map(|name| format!("\"{name}\" is no name of a header")),
+        );
         if bodies > 0 && self.method == Verb::Get {
             faults.push("a GET has no body: write query instead of form or json".to_owned());
         }

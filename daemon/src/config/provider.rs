@@ -13,6 +13,7 @@ use super::{
     Finding,
     preset::{Preset, Recipe},
 };
+use crate::engine::policy::Method;
 
 /// Shipped presets.
 pub const SHIPPED: &str = "/usr/share/twinlock/providers.d";
@@ -25,6 +26,9 @@ pub struct Provider {
     pub name: String,
     /// How it is spoken to: the name of a preset.
     pub preset: String,
+    /// What it is asked to carry: `sms`, `call`; absent: everything that its preset can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Vec<Method>>,
     /// The name of the credential, like in `[email]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
@@ -89,10 +93,38 @@ impl Provider {
             );
             faults.push(("values", format!("have {name}, which means nothing"), remedy));
         }
-        match &preset.sms {
-            Some(Recipe::Http(http)) => {
+        if self
+            .proxy
+            .as_ref()
+            .is_some_and(|proxy| !proxy.starts_with("http://") && !proxy.starts_with("https://"))
+        {
+            faults.push(("proxy", "is no URL".to_owned(), "write http://HOST:PORT".to_owned()));
+        }
+        for method in self.channels.iter().flatten().filter(|method| preset.recipe(**method).is_none()) {
+            let sentence = format!("have {}, which its preset cannot carry", method.name());
+            faults.push(("channels", sentence, "leave it out".to_owned()));
+        }
+        for recipe in preset.recipes() {
+            self.check_way(preset, recipe, &mut faults);
+        }
+        faults
+    }
+
+    /// Where messages go: not through the open, unless an administrator wants that.
+    fn check_way(&self, preset: &Preset, recipe: &Recipe, faults: &mut Vec<(&'static str, String, String)>) {
+        match recipe {
+            Recipe::Http(http) => {
                 let url = self.origin(preset, &http.url);
-                if !url.starts_with("https://") && !url.starts_with("http://") {
+                let authority = url
+                    .split_once("://")
+                    .map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+                if authority.is_some_and(|authority| authority.contains('@')) {
+                    faults.push((
+                        "values",
+                        "put a user or a password into the URL".to_owned(),
+                        "write user and secret, and a preset that uses them".to_owned(),
+                    ));
+                } else if !url.starts_with("https://") && !url.starts_with("http://") {
                     faults.push(("values", format!("make no URL: \"{url}\""), "write https://…".to_owned()));
                 } else if url.starts_with("http://") && !is_local(&url) && !self.allow_http {
                     faults.push((
@@ -103,7 +135,7 @@ impl Provider {
                     ));
                 }
             }
-            Some(Recipe::Program(program)) => {
+            Recipe::Program(program) => {
                 let path = self.origin(preset, &program.path);
                 if !path.starts_with('/') {
                     faults.push((
@@ -113,19 +145,21 @@ impl Provider {
                     ));
                 }
             }
-            None => {}
         }
-        faults
+    }
+
+    /// The value that a text begins with, as it is, and the rest of the text.
+    #[must_use]
+    pub fn beginning<'a>(&'a self, preset: &'a Preset, text: &'a str) -> (&'a str, &'a str) {
+        let first = text.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+        first.map_or(("", text), |(name, rest)| (self.value(preset, name.trim()).unwrap_or_default(), rest))
     }
 
     /// A text with the value that it begins with.
     #[must_use]
     pub fn origin(&self, preset: &Preset, text: &str) -> String {
-        let first = text.strip_prefix('{').and_then(|rest| rest.split_once('}'));
-        first.map_or_else(
-            || text.to_owned(),
-            |(name, rest)| format!("{}{rest}", self.value(preset, name.trim()).unwrap_or_default()),
-        )
+        let (value, rest) = self.beginning(preset, text);
+        format!("{value}{rest}")
     }
 }
 
@@ -199,8 +233,9 @@ pub(super) fn presets_in(folder: &Path, findings: &mut Vec<Finding>) -> BTreeMap
         Err(error) if error.kind() == io::ErrorKind::NotFound => return found,
         Err(error) => {
             let sentence = format!("cannot be listed: {error}");
-            findings
-                .push(Finding::error("", &sentence, "mend its permissions").at(folder.display().to_string()));
+            findings.push(
+                Finding::warning("", &sentence, "mend its permissions").at(folder.display().to_string()),
+            );
             return found;
         }
     };
@@ -214,7 +249,8 @@ pub(super) fn presets_in(folder: &Path, findings: &mut Vec<Finding>) -> BTreeMap
             Ok(preset) => {
                 found.insert(name, preset);
             }
-            Err((sentence, remedy)) => findings.push(Finding::error("", &sentence, &remedy).at(place)),
+            // Who names it is told that it is nowhere: one that nobody uses harms nobody.
+            Err((sentence, remedy)) => findings.push(Finding::warning("", &sentence, &remedy).at(place)),
         }
     }
     found

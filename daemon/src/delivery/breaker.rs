@@ -10,6 +10,8 @@ const MEMORY: Duration = Duration::from_secs(60);
 /// How long it stays open the first time; twice as long each further time.
 const FIRST: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(600);
+/// How long the one takes that is let through.
+const PROBE: Duration = Duration::from_secs(10);
 /// Somebody has to pay a bill, or mend a password.
 const ACCOUNT: Duration = Duration::from_secs(300);
 
@@ -25,7 +27,14 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    /// Whether the provider may be asked now. When its time is over, one is let through: that one decides.
+    /// Somebody asks it. When its time is over, one is let through, and decides: the others wait for that one.
+    pub(super) fn begin(&mut self, now: Duration) {
+        if self.open_until.is_some() {
+            self.open_until = Some(now + PROBE);
+        }
+    }
+
+    /// Whether the provider may be asked now.
     pub(super) fn allows(&self, now: Duration) -> bool {
         self.open_until.is_none_or(|until| until <= now)
     }
@@ -96,6 +105,18 @@ mod tests {
         }
         breaker.note(&Outcome::Accepted, at(now));
         assert_eq!(breaker, Breaker::default());
+    }
+
+    #[test]
+    fn when_its_time_is_over_one_is_let_through() {
+        let mut breaker = Breaker::default();
+        breaker.note(&Outcome::Rejected(Refusal::Account), at(0));
+        assert!(breaker.allows(at(300)));
+        breaker.begin(at(300));
+        assert!(!breaker.allows(at(301)) && breaker.allows(at(310)), "that one may have been lost");
+        let mut sound = Breaker::default();
+        sound.begin(at(0));
+        assert!(sound.allows(at(0)));
     }
 
     #[test]

@@ -10,15 +10,19 @@ use std::{
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
-    Attempt, Message, Outcome, Phone, Refusal, breaker::Breaker, credential::Credentials, http, program,
-    short,
+    Attempt, Message, Outcome, Phone, Refusal,
+    breaker::Breaker,
+    credential::Credentials,
+    http, program, short,
+    speech::{self, Speech},
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Timestamp},
     config::{
         Config, Preset, Provider,
-        preset::{Recipe, Verb},
+        preset::{Auth, Recipe},
     },
+    engine::policy::Method,
 };
 
 /// Attempts for one message, and the time for all of them.
@@ -58,7 +62,7 @@ impl Carriers {
         };
         let until = Instant::now() + WHOLE;
         let mut attempts: Vec<Attempt> = Vec::new();
-        for carrier in self.order(config) {
+        for carrier in self.order(config, message.by) {
             let mut again = true;
             while again && attempts.len() < ATTEMPTS && Instant::now() < until {
                 again = false;
@@ -67,8 +71,7 @@ impl Carriers {
                 attempts.push(attempt);
                 match outcome {
                     // Taken; or wrong for whoever is asked.
-                    Outcome::Accepted
-                    | Outcome::Rejected(Refusal::Destination | Refusal::OptedOut | Refusal::Region) => {
+                    Outcome::Accepted | Outcome::Rejected(Refusal::Destination | Refusal::OptedOut) => {
                         return attempts;
                     }
                     Outcome::Unavailable { after: Some(wait), .. } if wait <= SHORT => {
@@ -82,7 +85,7 @@ impl Carriers {
                             again = true;
                         }
                     }
-                    Outcome::Rejected(Refusal::Account | Refusal::Content)
+                    Outcome::Rejected(Refusal::Account | Refusal::Content | Refusal::Region)
                     | Outcome::Unavailable { .. }
                     | Outcome::Unknown => {}
                 }
@@ -103,7 +106,7 @@ impl Carriers {
         to: &Phone,
         message: &Message,
     ) -> Option<Attempt> {
-        let carrier = carriers(config).find(|carrier| carrier.provider.name == name)?;
+        let carrier = carriers(config, message.by).find(|carrier| carrier.provider.name == name)?;
         Some(self.attempt(&carrier, config, to, message).await)
     }
 
@@ -115,6 +118,8 @@ impl Carriers {
         message: &Message,
     ) -> Attempt {
         let Carrier { provider, preset, recipe } = *carrier;
+        let begun = self.clock.uptime().since;
+        self.breaker(&provider.name, |breaker| breaker.begin(begun));
         let attempt = match self.values(carrier, config, to, message) {
             None => Attempt::new(&provider.name, Outcome::Unavailable { why: "no-credential", after: None }),
             Some(values) => match recipe {
@@ -122,23 +127,38 @@ impl Carriers {
                     program::run(&provider.name, &provider.origin(preset, &run.path), &values).await
                 }
                 Recipe::Http(http) => {
-                    let prepared = http::prepare(provider, preset, http, &values);
-                    let (provider, http) = (provider.clone(), http.clone());
-                    let name = provider.name.clone();
-                    let sending = tokio::task::spawn_blocking(move || http::send(&provider, &http, prepared));
-                    sending.await.unwrap_or_else(|_| Attempt::new(&name, Outcome::Unknown))
+                    match http::prepare((provider, preset), http, &values, self.clock.now()) {
+                        Err(why) => {
+                            tracing::error!(provider = provider.name, why, "no request can be made");
+                            Attempt::new(&provider.name, Outcome::Rejected(Refusal::Account))
+                        }
+                        Ok(prepared) => {
+                            let (provider, http) = (provider.clone(), http.clone());
+                            let name = provider.name.clone();
+                            let sending =
+                                tokio::task::spawn_blocking(move || http::send(&provider, &http, prepared));
+                            sending.await.unwrap_or_else(|_| Attempt::new(&name, Outcome::Unknown))
+                        }
+                    }
                 }
             },
         };
         let now = self.clock.uptime().since;
-        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
-        breakers.entry(provider.name.clone()).or_default().note(&attempt.outcome, now);
-        drop(breakers);
+        self.breaker(&provider.name, |breaker| breaker.note(&attempt.outcome, now));
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.insert(provider.name.clone(), (self.clock.now().secs(), attempt.outcome.word()));
         drop(last);
         let Attempt { provider, outcome, status, code, id } = &attempt;
-        tracing::info!(provider, outcome = outcome.word(), status, code, id, to = to.masked(), "sms");
+        tracing::info!(
+            provider,
+            outcome = outcome.word(),
+            status,
+            code,
+            id,
+            to = to.masked(),
+            by = message.by.name(),
+            "sent"
+        );
         if matches!(outcome, Outcome::Rejected(Refusal::Account)) {
             tracing::error!(
                 provider,
@@ -150,19 +170,24 @@ impl Carriers {
         attempt
     }
 
+    fn breaker(&self, name: &str, with: impl FnOnce(&mut Breaker)) {
+        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        with(breakers.entry(name.to_owned()).or_default());
+    }
+
     /// Those that may be asked now, in order; if none may, the one that failed longest ago: a wait is better than a door that
     /// stays shut.
-    fn order<'a>(&self, config: &'a Config) -> Vec<Carrier<'a>> {
+    fn order<'a>(&self, config: &'a Config, by: Method) -> Vec<Carrier<'a>> {
         let (now, breakers) =
             (self.clock.uptime().since, self.breakers.lock().unwrap_or_else(PoisonError::into_inner));
         let breaker =
             |carrier: &Carrier<'_>| breakers.get(&carrier.provider.name).copied().unwrap_or_default();
         let open: Vec<Carrier<'a>> =
-            carriers(config).filter(|carrier| breaker(carrier).allows(now)).collect();
+            carriers(config, by).filter(|carrier| breaker(carrier).allows(now)).collect();
         if !open.is_empty() {
             return open;
         }
-        let shut = carriers(config).filter(|carrier| !breaker(carrier).account);
+        let shut = carriers(config, by).filter(|carrier| !breaker(carrier).account);
         shut.min_by_key(|carrier| breaker(carrier).last_failure()).into_iter().collect()
     }
 
@@ -177,38 +202,36 @@ impl Carriers {
             None => String::new(),
             Some(name) => self.credentials.get(name)?.expose().clone(),
         };
-        Some(values(carrier, config, to, message, secret))
+        Some(values(carrier, config, (to, message), secret, self.clock.now()))
     }
 
     /// What a provider would be sent, without its secret.
     pub(super) fn rendered(
+        &self,
         config: &Config,
         name: &str,
         to: &Phone,
         message: &Message,
     ) -> Option<Vec<String>> {
-        let carrier = carriers(config).find(|carrier| carrier.provider.name == name)?;
-        let values = values(&carrier, config, to, message, "********".to_owned());
+        let carrier = carriers(config, message.by).find(|carrier| carrier.provider.name == name)?;
+        let values = values(&carrier, config, (to, message), "********".to_owned(), self.clock.now());
         let Carrier { provider, preset, recipe } = carrier;
         Some(match recipe {
-            Recipe::Program(run) => vec![
-                provider.origin(preset, &run.path),
-                serde_json::json!({"to": to.as_str(), "text": values.get("text")}).to_string(),
-            ],
+            Recipe::Program(run) => {
+                vec![provider.origin(preset, &run.path), program::input(&values).to_string()]
+            }
             Recipe::Http(http) => {
                 let http::Prepared { verb, url, headers, body } =
-                    http::prepare(provider, preset, http, &values);
-                let verb = match verb {
-                    Verb::Get => "GET",
-                    Verb::Post => "POST",
-                    Verb::Put => "PUT",
-                };
-                let mut lines = vec![format!("{verb} {url}")];
-                let shown = |(name, value): (String, String)| {
-                    let hidden = name.eq_ignore_ascii_case("authorization");
-                    if hidden { format!("{name}: ********") } else { format!("{name}: {value}") }
-                };
-                lines.extend(headers.into_iter().map(shown));
+                    http::unsigned(provider, preset, http, &values);
+                let mut lines = vec![format!("{} {url}", verb.name())];
+                lines.extend(headers.into_iter().map(|(name, value)| format!("{name}: {value}")));
+                lines.extend(match &http.auth {
+                    Auth::None => None,
+                    Auth::Header { name, .. } => Some(format!("{name}: ********")),
+                    Auth::Basic { .. } | Auth::Bearer | Auth::JwtRs256 { .. } | Auth::Sigv4 { .. } => {
+                        Some("authorization: ********".to_owned())
+                    }
+                });
                 lines.extend(body);
                 lines
             }
@@ -241,23 +264,26 @@ impl Carriers {
     }
 }
 
-fn carriers(config: &Config) -> impl Iterator<Item = Carrier<'_>> {
-    config.provider.iter().filter_map(|provider| {
-        let preset = config.preset.get(&provider.preset)?;
-        Some(Carrier { provider, preset, recipe: preset.sms.as_ref()? })
+fn carriers(config: &Config, by: Method) -> impl Iterator<Item = Carrier<'_>> {
+    config.provider.iter().filter_map(move |provider| {
+        let (preset, recipe) = config.recipe(provider, by)?;
+        Some(Carrier { provider, preset, recipe })
     })
 }
 
 fn values(
     carrier: &Carrier<'_>,
     config: &Config,
-    to: &Phone,
-    message: &Message,
+    (to, message): (&Phone, &Message),
     secret: String,
+    now: Timestamp,
 ) -> http::Values {
     let Carrier { provider, preset, .. } = carrier;
     let lifetime = message.lifetime;
-    let text = short::text(config.codes.language, message);
+    let language = config.codes.language;
+    let speech = if message.by == Method::Call { Some(speech::of(language, message)) } else { None };
+    let ring = config.call.ring;
+    let spoken = |form: fn(&Speech) -> &String| speech.as_ref().map(form).cloned().unwrap_or_default();
     let own = [
         ("to", to.as_str().to_owned()),
         ("to_digits", to.digits().to_owned()),
@@ -265,11 +291,20 @@ fn values(
         ("from", provider.from.clone().unwrap_or_default()),
         ("user", provider.user.clone().unwrap_or_default()),
         ("secret", secret),
-        ("text", text),
+        ("text", short::text(language, message)),
         ("id", message.id.clone()),
         ("ttl", lifetime.as_secs().to_string()),
         ("ttl_min", lifetime.as_secs().div_ceil(60).to_string()),
         ("ttl_ms", lifetime.as_millis().to_string()),
+        ("expires_at", now.after(lifetime).rfc_3339()),
+        ("lang", String::from(language)),
+        ("language", language.texts().call.language.clone()),
+        ("speech", spoken(|speech| &speech.plain)),
+        ("ssml", spoken(|speech| &speech.ssml)),
+        ("twiml", spoken(|speech| &speech.twiml)),
+        ("digits", spoken(|speech| &speech.digits)),
+        ("ring", ring.as_secs().to_string()),
+        ("ring_ms", ring.as_millis().to_string()),
     ];
     let given = preset
         .values

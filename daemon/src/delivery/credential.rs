@@ -13,7 +13,7 @@ impl Credentials {
         Self(folders)
     }
 
-    /// The first line of a credential. One that others may read is none: it is to be made anew.
+    /// The first line of a credential, or the whole of a key in PEM. One that others may read is none: it is to be made anew.
     pub(super) fn get(&self, name: &str) -> Option<Secret<String>> {
         let path = self.0.iter().map(|folder| folder.join(name)).find(|path| path.exists())?;
         let mode = fs::metadata(&path).map_or(0o777, |about| about.mode());
@@ -22,6 +22,9 @@ impl Credentials {
             return None;
         }
         let text = Secret::new(fs::read_to_string(path).ok()?);
+        if text.expose().starts_with("-----BEGIN ") {
+            return Some(text);
+        }
         Some(Secret::new(text.expose().lines().next().unwrap_or_default().to_owned()))
     }
 }

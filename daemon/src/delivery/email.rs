@@ -122,10 +122,12 @@ fn judge(error: &lettre::transport::smtp::Error) -> Outcome {
     let unavailable = |why| Outcome::Unavailable { why, after: None };
     if error.is_permanent() {
         // RFC 4954: 530, 534, 535, 538 are about us; the rest about the mail or its receiver.
-        return Outcome::Rejected(if status.starts_with("53") {
-            Refusal::Account
-        } else {
-            Refusal::Destination
+        // RFC 3463: X.7 is about policy (no relay, spam), not about the receiver.
+        let policy = error.to_string().contains(" 5.7.") || matches!(status.as_str(), "552" | "554");
+        return Outcome::Rejected(match status.as_str() {
+            "530" | "534" | "535" | "538" => Refusal::Account,
+            _ if policy => Refusal::Content,
+            _ => Refusal::Destination,
         });
     }
     match (error.is_transient(), error.is_timeout()) {

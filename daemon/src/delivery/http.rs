@@ -6,12 +6,16 @@ use std::{collections::BTreeMap, fs, io, time::Duration};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::{
     Agent, Proxy, Timeout,
-    http::{Request, header},
+    http::{Request, Uri, header},
     tls::{Certificate, RootCerts, TlsConfig},
 };
 
-use super::{Attempt, Outcome, Refusal};
+use super::{
+    Attempt, Outcome, Refusal,
+    signing::{self, Aws},
+};
 use crate::{
+    clock::Timestamp,
     config::{
         Preset, Provider, is_local,
         preset::{Auth, Class, Http, Reply, Success, Verb},
@@ -26,6 +30,8 @@ const HEAD: usize = 16 * 1024;
 /// For a connection, TLS included; for everything.
 const CONNECT: Duration = Duration::from_secs(3);
 const WHOLE: Duration = Duration::from_secs(8);
+/// How long a token counts.
+const TOKEN: Duration = Duration::from_secs(300);
 /// RFC 3986, section 2.3: everything else is escaped.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -41,8 +47,22 @@ pub(super) struct Prepared {
 }
 
 /// Fills a preset in. What a value holds stays a value wherever it stands.
-pub(super) fn prepare(provider: &Provider, preset: &Preset, http: &Http, values: &Values) -> Prepared {
-    let mut url = encoded(&provider.origin(preset, &http.url), values);
+pub(super) fn prepare(
+    (provider, preset): (&Provider, &Preset),
+    http: &Http,
+    values: &Values,
+    now: Timestamp,
+) -> Result<Prepared, &'static str> {
+    let mut prepared = unsigned(provider, preset, http, values);
+    let credentials = authorize(&http.auth, values, &prepared, now)?;
+    prepared.headers.extend(credentials.into_iter().map(|(name, value)| (name, header_value(&value))));
+    Ok(prepared)
+}
+
+/// The same without the headers that say who we are.
+pub(super) fn unsigned(provider: &Provider, preset: &Preset, http: &Http, values: &Values) -> Prepared {
+    let (start, rest) = provider.beginning(preset, &http.url);
+    let mut url = format!("{start}{}", encoded(rest, values));
     let query = form(&http.query, values);
     if !query.is_empty() {
         url.push(if url.contains('?') { '&' } else { '?' });
@@ -50,19 +70,6 @@ pub(super) fn prepare(provider: &Provider, preset: &Preset, http: &Http, values:
     }
     let mut headers: Vec<(String, String)> =
         http.headers.iter().map(|(name, text)| (name.clone(), header_value(&plain(text, values)))).collect();
-    let secret = || values.get("secret").map(String::as_str).unwrap_or_default();
-    let (name, value) = match &http.auth {
-        Auth::None => ("", String::new()),
-        Auth::Basic { user, password } => {
-            let pair = format!("{}:{}", plain(user, values), plain(password, values));
-            ("authorization", format!("Basic {}", data_encoding::BASE64.encode(pair.as_bytes())))
-        }
-        Auth::Bearer => ("authorization", format!("Bearer {}", secret())),
-        Auth::Header { name, prefix } => (name.as_str(), format!("{prefix}{}", secret())),
-    };
-    if !name.is_empty() {
-        headers.push((name.to_owned(), header_value(&value)));
-    }
     let body = match (&http.form, &http.json) {
         (Some(fields), _) => Some(("application/x-www-form-urlencoded", form(fields, values))),
         (None, Some(tree)) => Some(("application/json", object(tree, values).to_string())),
@@ -75,6 +82,47 @@ pub(super) fn prepare(provider: &Provider, preset: &Preset, http: &Http, values:
         body
     });
     Prepared { verb: http.method, url, headers, body }
+}
+
+/// The headers that say who we are.
+fn authorize(
+    auth: &Auth,
+    values: &Values,
+    prepared: &Prepared,
+    now: Timestamp,
+) -> Result<Vec<(String, String)>, &'static str> {
+    let value = |name: &str| values.get(name).map(String::as_str).unwrap_or_default();
+    let secret = value("secret");
+    let authorization = |value: String| vec![("authorization".to_owned(), value)];
+    Ok(match auth {
+        Auth::None => Vec::new(),
+        Auth::Basic { user, password } => {
+            let pair = format!("{}:{}", plain(user, values), plain(password, values));
+            authorization(format!("Basic {}", data_encoding::BASE64.encode(pair.as_bytes())))
+        }
+        Auth::Bearer => authorization(format!("Bearer {secret}")),
+        Auth::Header { name, prefix } => vec![(name.clone(), format!("{prefix}{secret}"))],
+        Auth::JwtRs256 { claims } => {
+            let text = |(name, text): (&String, &String)| (name.clone(), plain(text, values).into());
+            let mut claims: serde_json::Map<_, serde_json::Value> = claims.iter().map(text).collect();
+            claims.insert("iat".to_owned(), now.secs().into());
+            claims.insert("exp".to_owned(), now.after(TOKEN).secs().into());
+            claims.insert("jti".to_owned(), value("id").into());
+            authorization(format!("Bearer {}", signing::jwt(secret, &claims)?))
+        }
+        Auth::Sigv4 { service, region } => {
+            let region = plain(region, values);
+            let with = Aws { access_key: value("user"), secret, region: &region, service };
+            let Prepared { verb, url, headers, body } = prepared;
+            let uri: Uri = url.parse().map_err(|_| "request")?;
+            let host = uri.authority().map(ToString::to_string).unwrap_or_default();
+            let mut headers = headers.clone();
+            headers.push(("host".to_owned(), host));
+            let body = body.as_deref().unwrap_or_default().as_bytes();
+            let request = (verb.name(), uri.path(), uri.query().unwrap_or_default());
+            signing::aws(&with, now, request, &headers, body).into()
+        }
+    })
 }
 
 fn plain(text: &str, values: &Values) -> String {
@@ -113,7 +161,7 @@ fn json(tree: &serde_json::Value, values: &Values) -> serde_json::Value {
     match tree {
         serde_json::Value::String(text) => {
             let filled = plain(text, values);
-            let number = matches!(text.as_str(), "{ttl}" | "{ttl_min}" | "{ttl_ms}");
+            let number = matches!(text.as_str(), "{ttl}" | "{ttl_min}" | "{ttl_ms}" | "{ring}" | "{ring_ms}");
             match filled.parse::<u64>() {
                 Ok(value) if number => value.into(),
                 Ok(_) | Err(_) => filled.into(),
@@ -133,17 +181,17 @@ pub(super) fn send(provider: &Provider, http: &Http, prepared: Prepared) -> Atte
         Err(why) => return attempt(Outcome::Unavailable { why, after: None }),
     };
     let Prepared { verb, url, headers, body } = prepared;
-    let mut request = Request::builder().uri(url).method(match verb {
-        Verb::Get => "GET",
-        Verb::Post => "POST",
-        Verb::Put => "PUT",
-    });
+    let mut request = Request::builder().uri(url).method(verb.name());
     for (name, value) in headers {
         request = request.header(name, value);
     }
+    let asked = |request: Result<Request<String>, ureq::Error>| agent.run(request?);
     let reply = match body {
-        Some(body) => request.body(body).map_err(ureq::Error::from).and_then(|request| agent.run(request)),
-        None => request.body(()).map_err(ureq::Error::from).and_then(|request| agent.run(request)),
+        None if verb == Verb::Get => {
+            request.body(()).map_err(ureq::Error::from).and_then(|request| agent.run(request))
+        }
+        // Without a body, its length is said all the same: some servers insist.
+        body => asked(request.body(body.unwrap_or_default()).map_err(ureq::Error::from)),
     };
     let mut reply = match reply {
         Ok(reply) => reply,

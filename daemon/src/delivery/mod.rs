@@ -11,6 +11,8 @@ mod phone;
 mod program;
 mod sendmail;
 mod short;
+mod signing;
+mod speech;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -287,7 +289,7 @@ impl Channels for System {
         match &message.to {
             Contact::Email(to) if name == EMAIL => email::rendered(config, to, message),
             Contact::Email(_) => None,
-            Contact::Phone(to) => Carriers::rendered(config, name, to, message),
+            Contact::Phone(to) => self.carriers.rendered(config, name, to, message),
         }
     }
 

@@ -13,8 +13,7 @@ use crate::{
 pub struct Phone {
     /// `+` and up to 15 digits.
     e164: String,
-    /// The country's part of it.
-    calling_code: String,
+    masked: String,
     line: Line,
 }
 
@@ -31,7 +30,7 @@ impl Phone {
         // No `tel:`, no extension, nothing but a number.
         if !text.strip_prefix('+').is_some_and(|rest| rest.chars().all(plain)) || text.len() > 32 {
             return wrong(
-                "is no telephone number: write it with + and the country's code, like +44 7911 123456",
+                "is no telephone number: write it with + and the country's code, like +44 7400 123456",
             );
         }
         let util = &*PHONE_NUMBER_UTIL;
@@ -59,15 +58,17 @@ impl Phone {
             }
         };
         let e164 = util.format(&number, PhoneNumberFormat::E164).into_owned();
-        Ok(Self { e164, calling_code: number.country_code.to_string(), line: Line { region, kind } })
+        let last = e164.get(e164.len().saturating_sub(2)..).unwrap_or_default();
+        let masked = format!("+{}*******{last}", number.country_code);
+        Ok(Self { e164, masked, line: Line { region, kind } })
     }
 
     /// One that was parsed when it was stored.
     #[must_use]
-    pub fn stored(e164: &str, line: Line) -> Option<Self> {
+    pub fn stored(e164: &str, masked: &str, line: Line) -> Option<Self> {
         let digits = e164.strip_prefix('+')?;
         let plain = (5..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-        plain.then(|| Self { e164: e164.to_owned(), calling_code: String::new(), line })
+        plain.then(|| Self { e164: e164.to_owned(), masked: masked.to_owned(), line })
     }
 
     /// The whole of it, for the one who calls it.
@@ -91,8 +92,7 @@ impl Phone {
     /// What may be shown: `+44*******78`. As many stars for every number.
     #[must_use]
     pub fn masked(&self) -> String {
-        let last = self.e164.get(self.e164.len().saturating_sub(2)..).unwrap_or_default();
-        format!("+{}*******{last}", self.calling_code)
+        self.masked.clone()
     }
 
     /// Equal for equal numbers.
@@ -157,11 +157,14 @@ mod tests {
     #[test]
     fn a_stored_number_is_what_it_was() {
         let phone = Phone::parse("+4915112345678").unwrap();
-        let again = Phone::stored(phone.as_str(), phone.line.clone()).unwrap();
-        assert_eq!((again.digits(), again.destination()), ("4915112345678", phone.destination()));
+        let again = Phone::stored(phone.as_str(), &phone.masked(), phone.line.clone()).unwrap();
+        assert_eq!(
+            (again.digits(), again.destination(), again.masked()),
+            ("4915112345678", phone.destination(), phone.masked())
+        );
         assert!(
-            Phone::stored("4915", phone.line.clone()).is_none()
-                && Phone::stored("+49x", phone.line).is_none()
+            Phone::stored("4915", "", phone.line.clone()).is_none()
+                && Phone::stored("+49x", "", phone.line).is_none()
         );
     }
 }

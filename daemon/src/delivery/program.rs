@@ -21,11 +21,7 @@ pub(super) async fn run(provider: &str, path: &str, values: &Values) -> Attempt 
         tracing::error!(provider, path, why, "this program is not run");
         return attempt(Outcome::Rejected(Refusal::Account));
     }
-    let of = |name: &str| values.get(name).map(String::as_str).unwrap_or_default();
-    let input = serde_json::json!({
-        "to": of("to"), "from": of("from"), "text": of("text"), "user": of("user"), "secret": of("secret"),
-        "ttl": of("ttl").parse::<u64>().unwrap_or(0),
-    });
+    let input = input(values);
     let child = Command::new(path)
         .env_clear()
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
@@ -64,6 +60,16 @@ pub(super) async fn run(provider: &str, path: &str, values: &Values) -> Attempt 
         Some(69 | 75) => Outcome::Unavailable { why: "outage", after: None }, // EX_UNAVAILABLE, EX_TEMPFAIL
         Some(_) => Outcome::Unavailable { why: "program", after: None },
         None => Outcome::Unknown, // killed, by us or by others
+    })
+}
+
+/// What it reads.
+pub(super) fn input(values: &Values) -> serde_json::Value {
+    let of = |name: &str| values.get(name).map(String::as_str).unwrap_or_default();
+    serde_json::json!({
+        "id": of("id"), "to": of("to"), "from": of("from"), "text": of("text"), "user": of("user"), "secret": of("secret"),
+        "speech": of("speech"), "digits": of("digits"), "language": of("lang"),
+        "ttl": of("ttl").parse::<u64>().unwrap_or(0), "ring": of("ring").parse::<u64>().unwrap_or(0),
     })
 }
 

@@ -49,7 +49,7 @@ impl ContactKind {
     pub const fn methods(self) -> &'static [Method] {
         match self {
             Self::Email => &[Method::Email],
-            Self::Phone => &[Method::Sms],
+            Self::Phone => &[Method::Sms, Method::Call],
         }
     }
 }
@@ -101,6 +101,8 @@ pub struct Wish {
     pub destination: Destination,
     /// The country of a telephone.
     pub region: Option<String>,
+    /// It is a phone call, which has limits of its own besides.
+    pub call: bool,
     /// Where the login comes from.
     pub source: Source,
     /// The code of the same conversation that it replaces.
@@ -135,6 +137,10 @@ pub struct Limits {
     pub source: Window,
     /// To the telephones of one country.
     pub region: Window,
+    /// Calls to one user, and to one number.
+    pub calls: Window,
+    /// Calls in all.
+    pub all_calls: [Window; 2],
     /// In all.
     pub all: [Window; 2],
 }
@@ -148,6 +154,8 @@ pub struct Sending {
     pub destination: Destination,
     /// The country of a telephone.
     pub region: Option<String>,
+    /// It was a phone call.
+    pub call: bool,
     /// For a login from there.
     pub source: String,
     /// When.
@@ -183,7 +191,20 @@ pub fn judge(wish: &Wish, sent: &[Sending], live: usize) -> Result<(), Issued> {
     let to_there = sent.iter().filter(|sending| sending.destination == wish.destination);
     let from_there = sent.iter().filter(|sending| sending.source == wish.source.as_str());
     let to_region = sent.iter().filter(|sending| sending.region.is_some() && sending.region == wish.region);
-    let Limits { user, source, region, all } = &wish.limits;
+    let Limits { user, source, region, calls, all_calls, all } = &wish.limits;
+    let called = |there: fn(&Wish, &Sending) -> bool| {
+        sent.iter().filter(|sending| sending.call && there(wish, sending)).collect::<Vec<_>>()
+    };
+    if wish.call {
+        let own = spent(std::slice::from_ref(calls), called(|wish, sending| sending.account == wish.account));
+        let there = spent(
+            std::slice::from_ref(calls),
+            called(|wish, sending| sending.destination == wish.destination),
+        );
+        if own || there || spent(all_calls, called(|_, _| true)) {
+            return Err(Issued::Refused("call-limit"));
+        }
+    }
     let which = if spent(user, own().collect()) {
         "user-limit"
     } else if spent(user, to_there.collect()) {
@@ -213,6 +234,8 @@ mod tests {
             user: [window(5, HOUR), window(10, MEMORY)],
             source: window(10, HOUR),
             region: window(30, HOUR),
+            calls: window(3, MEMORY),
+            all_calls: [window(6, HOUR), window(60, MEMORY)],
             all: [window(60, HOUR), window(300, MEMORY)],
         }
     }
@@ -222,6 +245,7 @@ mod tests {
             account: AccountId(1),
             destination: [1; 32],
             region: Some("DE".to_owned()),
+            call: false,
             source: Source::named("here"),
             replaces: None,
             before: 0,
@@ -236,6 +260,7 @@ mod tests {
             account: AccountId(account),
             destination: [destination; 32],
             region: None,
+            call: false,
             source: Source::named(source).as_str().to_owned(),
             at: NOW.before(Duration::from_secs(seconds_ago)),
         }
@@ -266,6 +291,25 @@ mod tests {
         }
         assert_eq!(judge(&wish(), &[], 3), Err(Issued::Refused("live-codes")));
         assert_eq!(judge(&wish(), &[], 2), Ok(()));
+    }
+
+    #[test]
+    fn calls_have_fewer_and_count_for_the_others_too() {
+        let call = |account, destination, seconds_ago| Sending {
+            call: true,
+            ..sent(account, destination, "x", seconds_ago)
+        };
+        let wish = |call| Wish { call, ..wish() };
+        let judged = |sent: &[Sending], call| judge(&wish(call), sent, 0).err();
+        let three: Vec<_> = (0..3).map(|n| call(1, 2, 7200 - n)).collect();
+        assert_eq!(judged(&three, true), Some(Issued::Refused("call-limit")));
+        assert_eq!((judged(&three, false), judged(&three[..2], true)), (None, None));
+        let there: Vec<_> = (0..3).map(|n| call(n + 5, 1, 60)).collect();
+        assert_eq!(judged(&there, true), Some(Issued::Refused("call-limit")));
+        let all: Vec<_> = (0..6).map(|n| call(n + 5, 9, 60)).collect();
+        assert_eq!((judged(&all, true), judged(&all, false)), (Some(Issued::Refused("call-limit")), None));
+        let five: Vec<_> = (0..5).map(|n| call(1, 2, 60 - n)).collect();
+        assert_eq!(judged(&five, false), Some(Issued::Refused("user-limit")), "a call is a code");
     }
 
     #[test]

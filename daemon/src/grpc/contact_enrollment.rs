@@ -57,7 +57,7 @@ async fn run(ports: &Arc<Ports>, owner: &Owner, talk: &mut Talk) -> Result<enrol
     let open = force.config.ways(wanted.kind(), wanted.line()).contains(&method);
     if !decision.methods.contains(&method) || !open {
         // For a telephone there may be more to say.
-        let why = wanted.line().and_then(|line| force.config.sms.admits(line).err());
+        let why = wanted.line().and_then(|line| force.config.admits(method, line).err());
         let why = match why {
             Some(why) if decision.methods.contains(&method) => format!("this {why}; ask your administrator"),
             _ => format!("codes by {} are not for you here; ask your administrator", method.name()),
@@ -101,7 +101,7 @@ async fn run(ports: &Arc<Ports>, owner: &Owner, talk: &mut Talk) -> Result<enrol
 }
 
 fn method(name: &str) -> Result<Method, Undecided> {
-    let delivers = [Method::Sms, Method::Email];
+    let delivers = [Method::Sms, Method::Call, Method::Email];
     let found = delivers.into_iter().find(|method| method.name() == name);
     found.ok_or_else(|| Undecided::Usage(format!("no code can be sent by \"{}\"", printable(name, 16))))
 }
@@ -139,7 +139,7 @@ async fn confirm(
     let nobody = AccountId(-1 - i64::from(own.account.uid));
     let account = own.portfolio.as_ref().map_or(nobody, |portfolio| portfolio.account);
     let source = Source::local("user.sock", "", owner.uid());
-    let wish = ports.wish(force, account, (wanted.destination(), wanted.line()), source);
+    let wish = ports.wish(force, account, (wanted.destination(), wanted.line(), method), source);
     if let Issued::Refused(limit) = ports.store.count_sending(wish).await? {
         ports.told_of_sending(subject, method, audit::Outcome::Denied, limit).await;
         return refused(

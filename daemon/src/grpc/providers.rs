@@ -39,10 +39,14 @@ impl Ports {
         request: &TestProviderRequest,
     ) -> Result<ProviderTest, Undecided> {
         let force = self.in_force();
-        let method = if request.name == EMAIL { Method::Email } else { Method::Sms };
+        let method = match (request.name.as_str(), request.call) {
+            (EMAIL, false) => Method::Email,
+            (_, false) => Method::Sms,
+            (_, true) => Method::Call,
+        };
         let to = contact_enrollment::parse(&request.to, method).await.map_err(Undecided::Conflict)?;
-        if let Some(why) = to.line().and_then(|line| force.config.sms.admits(line).err()) {
-            return Err(Undecided::Conflict(format!("{} {why}; see sms.regions", to.masked())));
+        if let Some(why) = to.line().and_then(|line| force.config.admits(method, line).err()) {
+            return Err(Undecided::Conflict(format!("{} {why}; see regions", to.masked())));
         }
         let message = Message {
             id: self.message_id()?,

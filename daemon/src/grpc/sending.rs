@@ -84,7 +84,9 @@ impl Ports {
         let text = std::str::from_utf8(text.expose()).ok();
         let opened = text.and_then(|text| match contact.kind {
             ContactKind::Email => Address::parse(text).ok().map(Contact::Email),
-            ContactKind::Phone => Phone::stored(text, contact.line.clone()?).map(Contact::Phone),
+            ContactKind::Phone => {
+                Phone::stored(text, &contact.masked, contact.line.clone()?).map(Contact::Phone)
+            }
         });
         opened.ok_or(Undecided::Malformed("an address in the store"))
     }
@@ -111,7 +113,7 @@ impl Ports {
             self.told_of_sending(subject, method, audit::Outcome::Denied, "clock").await;
             return Ok((Delivery::Failed, None));
         }
-        let to = (contact.destination, contact.line.as_ref());
+        let to = (contact.destination, contact.line.as_ref(), method);
         let wish = self.wish(force, portfolio.account, to, sending.source().clone());
         let wish = Wish { replaces: sending.replaces(), before: sending.before(), ..wish };
         self.post(force, (portfolio, contact, method), wish, subject).await
@@ -127,13 +129,13 @@ impl Ports {
         &self,
         force: &Arc<InForce>,
         account: AccountId,
-        (destination, line): (Destination, Option<&Line>),
+        (destination, line, method): (Destination, Option<&Line>, Method),
         source: Source,
     ) -> Wish {
-        let codes = &force.config.codes;
-        let (lifetime, limits, now) = (codes.lifetime, codes.limits(), self.clock.now());
-        let region = line.map(|line| line.region.clone());
-        Wish { account, destination, region, source, replaces: None, before: 0, lifetime, limits, now }
+        let (lifetime, limits) = (force.config.codes.lifetime, force.config.sending_limits());
+        let (region, call, now) =
+            (line.map(|line| line.region.clone()), method == Method::Call, self.clock.now());
+        Wish { account, destination, region, call, source, replaces: None, before: 0, lifetime, limits, now }
     }
 
     /// Issues a code and gives it away.

@@ -83,7 +83,7 @@ async fn contact_code(
     let (force, subject) = (ports.in_force(), own_subject(owner, &own.account));
     let source = Source::local("user.sock", "", owner.uid());
     let codes = &force.config.codes;
-    let to = (contact.destination, contact.line.as_ref());
+    let to = (contact.destination, contact.line.as_ref(), method);
     let wish = ports.wish(&force, portfolio.account, to, source.clone());
     let (delivery, _live) = ports.post(&force, (portfolio, contact, method), wish, subject.clone()).await?;
     let Delivery::Sent { counter, digits } = delivery else {

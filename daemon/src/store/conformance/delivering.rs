@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    config::Codes,
+    config::{Codes, Config},
     engine::{
         delivery::{Issued, Line, LineKind},
         policy::Method,
@@ -37,13 +37,14 @@ async fn reachable(world: &World, user: &str) -> Portfolio {
 fn wish(portfolio: &Portfolio) -> Wish {
     Wish {
         region: None,
+        call: false,
         account: portfolio.account,
         destination: portfolio.contacts[0].destination,
         source: Source::local("sshd", "", 0),
         replaces: None,
         before: 0,
         lifetime: Duration::from_secs(300),
-        limits: Codes::default().limits(),
+        limits: Config::default().sending_limits(),
         now: NOW,
     }
 }
@@ -170,7 +171,8 @@ async fn a_telephone_keeps_its_country_and_a_country_has_a_limit() {
     let contacts = world.store.portfolio(&name).await.unwrap().unwrap().contacts;
     let kept: Vec<_> = contacts.iter().map(|contact| (contact.kind, contact.line.clone())).collect();
     assert_eq!(kept, [(ContactKind::Email, None), (ContactKind::Phone, Some(line))]);
-    let limits = Codes { region_per_hour: 2, ..Codes::default() }.limits();
+    let codes = Codes { region_per_hour: 2, ..Codes::default() };
+    let limits = Config { codes, ..Config::default() }.sending_limits();
     let to = |region: &str, n: u8| Wish {
         region: Some(region.to_owned()),
         account: AccountId(-i64::from(n)),

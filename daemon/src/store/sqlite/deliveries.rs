@@ -51,8 +51,15 @@ pub(super) fn count(connection: &Connection, wish: &Wish, live: u32) -> Result<I
     }
     connection
         .execute(
-            "INSERT INTO sending (account, destination, region, source, at) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![wish.account.0, wish.destination, wish.region, wish.source.as_str(), wish.now.0],
+            "INSERT INTO sending (account, destination, region, call, source, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                wish.account.0,
+                wish.destination,
+                wish.region,
+                wish.call,
+                wish.source.as_str(),
+                wish.now.0
+            ],
         )
         .map_err(unavailable)?;
     Ok(Issued::Code(0))
@@ -60,7 +67,7 @@ pub(super) fn count(connection: &Connection, wish: &Wish, live: u32) -> Result<I
 
 fn sent(connection: &Connection) -> Result<Vec<Sending>, StoreError> {
     let mut statement = connection
-        .prepare_cached("SELECT account, destination, region, source, at FROM sending ORDER BY at, id")
+        .prepare_cached("SELECT account, destination, region, call, source, at FROM sending ORDER BY at, id")
         .map_err(unavailable)?;
     let rows = statement
         .query_map([], |row| {
@@ -68,8 +75,9 @@ fn sent(connection: &Connection) -> Result<Vec<Sending>, StoreError> {
                 account: AccountId(row.get(0)?),
                 destination: row.get(1)?,
                 region: row.get(2)?,
-                source: row.get(3)?,
-                at: Timestamp(row.get(4)?),
+                call: row.get(3)?,
+                source: row.get(4)?,
+                at: Timestamp(row.get(5)?),
             })
         })
         .map_err(unavailable)?;

@@ -4,3 +4,4 @@ ALTER TABLE contact ADD COLUMN line TEXT;       -- mobile, fixed, fixed-or-mobil
 
 -- Codes are limited by country too.
 ALTER TABLE sending ADD COLUMN region TEXT;
+ALTER TABLE sending ADD COLUMN call INTEGER NOT NULL DEFAULT 0;
