@@ -20,6 +20,9 @@ workspace=$(cd "$here/../.." && pwd)
 cache=${TWINLOCK_CACHE:-/var/cache/twinlock-tests}
 suite=${TWINLOCK_SUITE:-$(. /etc/os-release && echo "$VERSION_CODENAME")}
 packages=$(tr '\n' ',' <"$here/packages" | sed 's/,$//')
+# A telephone exchange and a telephone are in no stable suite: they have a tree of their own, seen at /phones.
+phones_packages=asterisk,asterisk-core-sounds-en-gsm,baresip-core,libsox-fmt-all,sox
+phones=$cache/phones-sid-$(echo "$phones_packages" | sha256sum | cut -c1-12)
 tree=$cache/tree-$suite-$(echo "$suite $packages" | sha256sum | cut -c1-12)
 
 die() { echo "box.sh: $*" >&2; exit 2; }
@@ -30,7 +33,9 @@ own_mirror() {
         awk '$2 !~ /security/ { print $1; exit }'
 }
 
-build() {
+# One tree: of this suite, with these packages.
+tree() {
+    local tree=$1 suite=$2 packages=$3
     [ -e "$tree/.ready" ] && return 0
     local mirror=${TWINLOCK_MIRROR:-$(own_mirror)}
     [ "$mirror" ] || { apt-get update -qq && mirror=$(own_mirror); }
@@ -44,6 +49,12 @@ build() {
         --include="$packages" "$suite" "$tree" "$mirror" >"$tree.log" 2>&1 ||
         { tail -5 "$tree.log" >&2; die "mmdebstrap failed; its log is $tree.log"; }
     touch "$tree/.ready"
+    exec 9>&-
+}
+
+build() {
+    tree "$tree" "$suite" "$packages"
+    tree "$phones" sid "$phones_packages"
 }
 
 # The second half of "run", inside the new namespaces.
@@ -81,6 +92,11 @@ inside() {
         rm -rf "$cache/disk" && cp -a "$r/var/lib" "$cache/disk"
         mount --bind "$cache/disk" "$r/var/lib"
     fi
+    mkdir "$r/phones" "$m/phones-up" "$m/phones-work"
+    mount -t overlay overlay -o "lowerdir=$phones,upperdir=$m/phones-up,workdir=$m/phones-work" "$r/phones"
+    mount -t proc -o nosuid,nodev,noexec proc "$r/phones/proc"
+    mount --rbind "$r/dev" "$r/phones/dev"
+    mkdir -p "$r/phones/run/asterisk"
     : >"$r/etc/twinlock-box" # the tests refuse to run without it
     hostname box
     ip link set lo up

@@ -19,6 +19,7 @@ pub mod provider;
 pub mod race;
 pub mod screen;
 pub mod ssh;
+pub mod telephone;
 pub mod terminal;
 pub mod wait;
 pub mod world;

@@ -193,9 +193,13 @@ fn a_country_that_is_not_listed_never_reaches_a_provider() {
         )
     };
     let (daemon, _sshd) = ready(&world, &config("['FR']"));
-    // The number is set, and does not count: bob has nothing.
-    let (said, explained) = (bob_ends(), root(&["policy", "explain", "bob", "--service", "sshd"]));
-    assert!(!said.contains("sms"), "{said} {explained:?}");
+    // The number is set, and nothing can be sent there: it is no way in, and no way around.
+    let mut ssh = bob();
+    ssh.answer("No code can be sent to you; ask your administrator. Verification code: ", "sms");
+    for answer in ["", "resend"] {
+        ssh.answer("Wrong code. Verification code: ", answer);
+    }
+    assert!(!outcome(ssh, "bob").0);
     let test = root(&["provider", "test", "main", "--to", NUMBER]);
     assert!(
         String::from_utf8_lossy(&test.stderr).contains("a country (DE) to which nothing is sent here"),
@@ -210,9 +214,63 @@ fn a_country_that_is_not_listed_never_reaches_a_provider() {
     assert_eq!(provider.asked().len(), 1);
 }
 
-/// bob logs in without being asked, or not at all.
-fn bob_ends() -> String {
-    outcome(bob(), "bob").1
+#[test]
+fn what_policy_does_not_let_count_lets_nobody_in_and_vouches_for_nothing() {
+    let world = World::new();
+    let _kannel = Kannel::start();
+    let role = |name: &str, services: &str, methods: &str| {
+        format!(
+            "[[role]]\nname = '{name}'\ngroups = ['*']\nsecond-factor = 'optional'\nservices = ['{services}']\nmethods = {methods}\n"
+        )
+    };
+    let sms_at_sudo = role("sudo", "sudo", "['sms']");
+    let config = format!(
+        "[email]\nfrom = 'x@example.com'\n{KANNEL}{}{sms_at_sudo}",
+        role("ssh", "sshd", "['sms', 'email']")
+    );
+    let (daemon, _sshd) = ready(&world, &config);
+    // An app beside the telephone, where an app does not count.
+    let phone = world.enroll("bob");
+    let mut ssh = bob();
+    ssh.answer("Verification code (or type sms): ", &phone.code(0));
+    ssh.expect("Wrong code. ");
+    ssh.answer("Verification code", "sms");
+    ssh.answer("Verification code (or type resend): ", &code_in(&kannel::message(1)));
+    assert!(outcome(ssh, "bob").0);
+    // A mailbox does not vouch for a telephone that opens a door which takes no mail.
+    assert!(
+        root(&["user", "contact", "alice", "--email", "alice@example.com", "--verified"]).status.success()
+    );
+    let mut command = world::as_user("alice", "twinlock");
+    command.args(["enroll", "sms", "+33612345679"]);
+    let mut enroll = Terminal::run(command);
+    enroll.answer("Login password of alice: ", PASSWORD);
+    let (said, code) = enroll.finish();
+    assert!(code == 1 && said.contains("does not let what you have count for that"), "{code} {said}");
+    // One that is not confirmed takes no place of one that is.
+    let out = root(&["user", "contact", "bob", "--phone", "+33612345679"]);
+    assert!(
+        out.status.code() == Some(1) && String::from_utf8_lossy(&out.stderr).contains("add --verified"),
+        "{out:?}"
+    );
+    // What was sent to a number that is gone meanwhile is of no use.
+    assert!(root(&["user", "reset", "bob"]).status.success());
+    assert!(root(&["user", "contact", "bob", "--phone", NUMBER, "--verified"]).status.success());
+    let mut ssh = bob();
+    ssh.answer(ASK, "");
+    ssh.expect(SENT);
+    let code = code_in(&kannel::message(2));
+    assert!(root(&["user", "contact", "bob", "--phone", "+33612345679", "--verified"]).status.success());
+    ssh.type_line(&code);
+    ssh.expect("Verification code");
+    ssh.kill();
+    assert_eq!(
+        world.logins("bob").iter().filter(|login| *login == "granted").count(),
+        1,
+        "{:?}",
+        world.logins("bob")
+    );
+    drop(daemon);
 }
 
 #[test]
@@ -255,6 +313,7 @@ fn whatever_a_provider_does_the_prompt_comes_and_the_next_one_is_asked_once() {
         ("poor", Some(echo(402, "")), "account"),
         ("wrong-certificate", None, "tls"),
         ("dead", None, "connection"),
+        ("nameless", None, "connection"),
     ];
     for (name, manner, expected) in manners {
         fails_over(&world, name, manner.as_ref(), expected);
@@ -270,7 +329,12 @@ fn fails_over(world: &World, name: &str, manner: Option<&Manner>, expected: &str
     let second = Provider::that(&Manner::answers(200, r#"{"messages":[{"status":"0"}]}"#.to_owned()));
     let base = first.as_ref().map_or_else(
         || {
-            if name == "dead" { "http://127.0.0.1:9".to_owned() } else { "https://127.0.0.1:8443".to_owned() }
+            match name {
+                "dead" => "http://127.0.0.1:9",
+                "nameless" => "https://provider.invalid",
+                _ => "https://127.0.0.1:8443",
+            }
+            .to_owned()
         },
         |first| first.base.clone(),
     );

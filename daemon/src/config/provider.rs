@@ -125,11 +125,15 @@ impl Provider {
                         "write user and secret, and a preset that uses them".to_owned(),
                     ));
                 } else if !url.starts_with("https://") && !url.starts_with("http://") {
-                    faults.push(("values", format!("make no URL: \"{url}\""), "write https://…".to_owned()));
+                    faults.push((
+                        "values",
+                        "make no URL of its preset".to_owned(),
+                        "write https://…".to_owned(),
+                    ));
                 } else if url.starts_with("http://") && !is_local(&url) && !self.allow_http {
                     faults.push((
                         "values",
-                        format!("lead to {url} without TLS"),
+                        format!("lead to {} without TLS", authority.unwrap_or_default()),
                         "write https://, or allow-http = true: everybody between can read the codes"
                             .to_owned(),
                     ));
@@ -167,6 +171,9 @@ impl Provider {
 #[must_use]
 pub fn is_local(url: &str) -> bool {
     let host = url.strip_prefix("http://").unwrap_or(url).split(['/', '?', '#']).next().unwrap_or_default();
+    if host.contains('@') {
+        return false; // what stands before it is a user, and the host behind it
+    }
     let host = if host.starts_with('[') { host.split_inclusive(']').next() } else { host.split(':').next() };
     matches!(host, Some("localhost" | "127.0.0.1" | "[::1]"))
 }

@@ -1,9 +1,8 @@
 //! A mail address.
 
 use lettre::Address as Parsed;
-use sha2::{Digest, Sha256};
 
-use crate::{engine::delivery::Destination, names::printable};
+use crate::names::printable;
 
 /// A mail address that can be written to: parsed, not only looked at. It cannot be printed whole by accident.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,12 +27,6 @@ impl Address {
 
     pub(super) fn parsed(&self) -> Parsed {
         self.0.clone()
-    }
-
-    /// Equal for equal addresses: upper and lower case are one mailbox nearly everywhere.
-    #[must_use]
-    pub fn destination(&self) -> Destination {
-        Sha256::digest(self.as_str().to_ascii_lowercase().as_bytes()).into()
     }
 
     /// What may be shown: `a***@e***.com`.
@@ -70,12 +63,5 @@ mod tests {
         ] {
             assert!(masked(wrong).is_err(), "{wrong:?}");
         }
-    }
-
-    #[test]
-    fn a_mailbox_is_one_in_any_case() {
-        let of = |text: &str| Address::parse(text).unwrap().destination();
-        assert_eq!(of("Alice@Example.com"), of("alice@example.com"));
-        assert_ne!(of("alice@example.com"), of("bob@example.com"));
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Breaker {
     last_failure: Option<Duration>,
     open_until: Option<Duration>,
     wait: Option<Duration>,
+    /// When it opened.
+    opened: Option<Duration>,
     /// It is open because we are not welcome.
     pub(super) account: bool,
 }
@@ -49,8 +51,13 @@ impl Breaker {
         self.last_failure
     }
 
-    /// Learns what became of a message.
-    pub(super) fn note(&mut self, outcome: &Outcome, now: Duration) {
+    /// Learns what became of a message that was begun then.
+    pub(super) fn note(&mut self, outcome: &Outcome, began: Duration, now: Duration) {
+        // What was on its way when it opened says nothing new, unless that it works.
+        if *outcome != Outcome::Accepted && self.opened.is_some_and(|opened| began < opened) {
+            self.last_failure = Some(now);
+            return;
+        }
         match outcome {
             // What is wrong with a number says nothing about the provider, but that it answers.
             Outcome::Accepted
@@ -61,7 +68,7 @@ impl Breaker {
             }
             Outcome::Rejected(Refusal::Account) => {
                 self.last_failure = Some(now);
-                self.open_until = Some(now + ACCOUNT);
+                (self.open_until, self.opened) = (Some(now + ACCOUNT), Some(now));
                 self.account = true;
             }
             Outcome::Unavailable { .. } | Outcome::Unknown => {
@@ -72,7 +79,7 @@ impl Breaker {
                 self.account = false;
                 if again || self.failures >= FAILURES {
                     let wait = self.wait.map_or(FIRST, |wait| (wait * 2).min(LONGEST));
-                    (self.wait, self.open_until) = (Some(wait), Some(now + wait));
+                    (self.wait, self.open_until, self.opened) = (Some(wait), Some(now + wait), Some(now));
                 }
             }
         }
@@ -91,26 +98,26 @@ mod tests {
     fn three_failures_in_a_minute_open_it_and_each_further_one_for_twice_as_long() {
         let mut breaker = Breaker::default();
         for second in [0, 70, 140, 200] {
-            breaker.note(&Outcome::Unknown, at(second));
+            breaker.note(&Outcome::Unknown, at(second), at(second));
             assert!(breaker.allows(at(second)), "{second}");
         }
-        breaker.note(&Outcome::Unknown, at(201));
+        breaker.note(&Outcome::Unknown, at(201), at(201));
         assert_eq!((breaker.allows(at(201)), breaker.open_for(at(211))), (false, Some(at(20))));
         let mut now = 231;
         for wait in [60, 120, 240, 480, 600, 600] {
             assert!(breaker.allows(at(now)), "{now}");
-            breaker.note(&Outcome::Unknown, at(now));
+            breaker.note(&Outcome::Unknown, at(now), at(now));
             assert_eq!(breaker.open_for(at(now)), Some(at(wait)));
             now += wait;
         }
-        breaker.note(&Outcome::Accepted, at(now));
+        breaker.note(&Outcome::Accepted, at(now), at(now));
         assert_eq!(breaker, Breaker::default());
     }
 
     #[test]
     fn when_its_time_is_over_one_is_let_through() {
         let mut breaker = Breaker::default();
-        breaker.note(&Outcome::Rejected(Refusal::Account), at(0));
+        breaker.note(&Outcome::Rejected(Refusal::Account), at(0), at(0));
         assert!(breaker.allows(at(300)));
         breaker.begin(at(300));
         assert!(!breaker.allows(at(301)) && breaker.allows(at(310)), "that one may have been lost");
@@ -120,13 +127,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_on_its_way_when_it_opened_does_not_count_twice() {
+        let mut breaker = Breaker::default();
+        for second in 1..=8 {
+            breaker.note(&Outcome::Unknown, at(0), at(second));
+        }
+        assert_eq!(breaker.open_for(at(8)), Some(at(25)), "opened at 3 for 30 s");
+        breaker.note(&Outcome::Rejected(Refusal::Account), at(40), at(41));
+        breaker.note(&Outcome::Unknown, at(40), at(42));
+        assert!(breaker.account && breaker.open_for(at(42)) == Some(at(299)));
+    }
+
+    #[test]
     fn a_bill_that_is_not_paid_opens_it_at_once_and_a_bad_number_never() {
         let mut breaker = Breaker::default();
-        breaker.note(&Outcome::Rejected(Refusal::Account), at(10));
+        breaker.note(&Outcome::Rejected(Refusal::Account), at(10), at(10));
         assert!(breaker.account && !breaker.allows(at(309)) && breaker.allows(at(310)));
         let mut breaker = Breaker::default();
         for second in 0..9 {
-            breaker.note(&Outcome::Rejected(Refusal::Destination), at(second));
+            breaker.note(&Outcome::Rejected(Refusal::Destination), at(second), at(second));
             assert!(breaker.allows(at(second)));
         }
     }

@@ -74,7 +74,9 @@ impl Carriers {
                     Outcome::Accepted | Outcome::Rejected(Refusal::Destination | Refusal::OptedOut) => {
                         return attempts;
                     }
-                    Outcome::Unavailable { after: Some(wait), .. } if wait <= SHORT => {
+                    Outcome::Unavailable { after: Some(wait), .. }
+                        if wait <= SHORT && attempts.len() < ATTEMPTS && Instant::now() + wait < until =>
+                    {
                         let retried = attempts
                             .iter()
                             .filter(|attempt| attempt.provider == carrier.provider.name)
@@ -144,7 +146,7 @@ impl Carriers {
             },
         };
         let now = self.clock.uptime().since;
-        self.breaker(&provider.name, |breaker| breaker.note(&attempt.outcome, now));
+        self.breaker(&provider.name, |breaker| breaker.note(&attempt.outcome, begun, now));
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.insert(provider.name.clone(), (self.clock.now().secs(), attempt.outcome.word()));
         drop(last);

@@ -252,12 +252,21 @@ fn failed(error: &ureq::Error) -> Outcome {
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => unavailable("request"),
         // This is what rustls makes of a handshake that failed.
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => unavailable("tls"),
+        // getaddrinfo(3) has numbers of its own, so that its errors have none of the system's.
+        ureq::Error::Io(error)
+            if error.raw_os_error().is_none() && error.to_string().contains("lookup address") =>
+        {
+            unavailable("connection")
+        }
         ureq::Error::Io(error)
             if matches!(
                 error.kind(),
                 io::ErrorKind::ConnectionRefused
                     | io::ErrorKind::HostUnreachable
                     | io::ErrorKind::NetworkUnreachable
+                    | io::ErrorKind::NetworkDown
+                    | io::ErrorKind::AddrNotAvailable
+                    | io::ErrorKind::PermissionDenied
             ) =>
         {
             unavailable("connection")

@@ -26,7 +26,7 @@ use crate::{
     clock::Clock,
     config::Config,
     engine::{
-        delivery::{ContactKind, Destination, Line},
+        delivery::{ContactKind, Line},
         policy::Method,
     },
     secret::Secret,
@@ -71,13 +71,10 @@ impl Contact {
         }
     }
 
-    /// Equal for what is the same place.
+    /// Equal for what is the same place: upper and lower case are one mailbox nearly everywhere.
     #[must_use]
-    pub fn destination(&self) -> Destination {
-        match self {
-            Self::Email(address) => address.destination(),
-            Self::Phone(phone) => phone.destination(),
-        }
+    pub fn canonical(&self) -> String {
+        self.as_str().to_ascii_lowercase()
     }
 
     /// What is known of a telephone.

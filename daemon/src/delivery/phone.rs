@@ -1,10 +1,9 @@
 //! A telephone number.
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType};
-use sha2::{Digest, Sha256};
 
 use crate::{
-    engine::delivery::{Destination, Line, LineKind},
+    engine::delivery::{Line, LineKind},
     names::printable,
 };
 
@@ -94,12 +93,6 @@ impl Phone {
     pub fn masked(&self) -> String {
         self.masked.clone()
     }
-
-    /// Equal for equal numbers.
-    #[must_use]
-    pub fn destination(&self) -> Destination {
-        Sha256::digest(self.e164.as_bytes()).into()
-    }
 }
 
 #[cfg(test)]
@@ -158,10 +151,7 @@ mod tests {
     fn a_stored_number_is_what_it_was() {
         let phone = Phone::parse("+4915112345678").unwrap();
         let again = Phone::stored(phone.as_str(), &phone.masked(), phone.line.clone()).unwrap();
-        assert_eq!(
-            (again.digits(), again.destination(), again.masked()),
-            ("4915112345678", phone.destination(), phone.masked())
-        );
+        assert_eq!((again.digits(), again.masked()), ("4915112345678", phone.masked()));
         assert!(
             Phone::stored("4915", "", phone.line.clone()).is_none()
                 && Phone::stored("+49x", "", phone.line).is_none()

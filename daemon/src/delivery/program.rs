@@ -39,7 +39,7 @@ pub(super) async fn run(provider: &str, path: &str, values: &Values) -> Attempt 
             return attempt(Outcome::Unavailable { why: "program", after: None });
         }
     };
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+    let _group = child.id().and_then(|id| i32::try_from(id).ok()).map(|id| Group(Pid::from_raw(id)));
     let stdin = child.stdin.take();
     let ended = tokio::time::timeout(WHOLE, async {
         if let Some(mut stdin) = stdin {
@@ -49,9 +49,6 @@ pub(super) async fn run(provider: &str, path: &str, values: &Values) -> Attempt 
         child.wait().await
     })
     .await;
-    if let (true, Some(group)) = (ended.is_err(), group) {
-        let _ = killpg(group, Signal::SIGKILL); // and what it started
-    }
     let code = ended.ok().and_then(Result::ok).and_then(|status| status.code());
     attempt(match code {
         Some(0) => Outcome::Accepted,
@@ -73,15 +70,29 @@ pub(super) fn input(values: &Values) -> serde_json::Value {
     })
 }
 
-/// Whether nobody but root can change it.
+/// The program and what it started: all of it ends with this, in good order or not.
+struct Group(Pid);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = killpg(self.0, Signal::SIGKILL);
+    }
+}
+
+/// Whether nobody but root can change it, or put another in its place.
 fn trusted(path: &str) -> Result<(), &'static str> {
-    let about = fs::metadata(path).map_err(|_| "it is not there")?;
+    let path = fs::canonicalize(path).map_err(|_| "it is not there")?;
+    let about = fs::metadata(&path).map_err(|_| "it is not there")?;
     if !about.is_file() || about.mode() & 0o111 == 0 {
         return Err("it is no program");
     }
     let us = nix::unistd::geteuid().as_raw();
-    if (about.uid() != 0 && about.uid() != us) || about.mode() & 0o022 != 0 {
-        return Err("others than root can change it");
+    let ours = |about: &fs::Metadata| (about.uid() == 0 || about.uid() == us) && about.mode() & 0o022 == 0;
+    for place in path.ancestors() {
+        let sticky = |about: &fs::Metadata| about.is_dir() && about.uid() == 0 && about.mode() & 0o1000 != 0;
+        if !fs::metadata(place).is_ok_and(|about| ours(&about) || sticky(&about)) {
+            return Err("others than root can change it, or a folder above it");
+        }
     }
     Ok(())
 }

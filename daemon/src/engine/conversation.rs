@@ -172,6 +172,8 @@ pub fn begin(login: Login, decision: Decision, standing: Standing, now: Timestam
         }
         Verdict::Deny | Verdict::Enroll | Verdict::Ask => {
             let prefix = if known { throttled(standing, now) } else { None };
+            let stranded = known && course.login.offers.is_empty() && !course.login.has_codes;
+            let prefix = prefix.or_else(|| stranded.then(|| prompt::NO_WAY.to_owned()));
             let dead = resumed.then(|| prompt::DEAD.to_owned());
             course.ask(&prefix.or(dead).unwrap_or_default())
         }

@@ -103,6 +103,8 @@ pub struct Wish {
     pub region: Option<String>,
     /// It is a phone call, which has limits of its own besides.
     pub call: bool,
+    /// It shows whose a contact is, which may be anybody's.
+    pub confirm: bool,
     /// Where the login comes from.
     pub source: Source,
     /// The code of the same conversation that it replaces.
@@ -156,6 +158,8 @@ pub struct Sending {
     pub region: Option<String>,
     /// It was a phone call.
     pub call: bool,
+    /// It showed whose a contact is.
+    pub confirm: bool,
     /// For a login from there.
     pub source: String,
     /// When.
@@ -183,38 +187,38 @@ pub fn judge(wish: &Wish, sent: &[Sending], live: usize) -> Result<(), Issued> {
     if live >= LIVE {
         return Err(Issued::Refused("live-codes"));
     }
-    let spent = |windows: &[Window], counted: Vec<&Sending>| {
-        let counted: Vec<Failure> =
-            counted.into_iter().map(|sending| Failure { at: sending.at, cleared: false }).collect();
+    let spent = |windows: &[Window], counts: &dyn Fn(&Sending) -> bool| {
+        let counted: Vec<Failure> = sent
+            .iter()
+            .filter(|sending| counts(sending))
+            .map(|sending| Failure { at: sending.at, cleared: false })
+            .collect();
         windows.iter().any(|window| window.standing(&counted, wish.now) != Standing::Open)
     };
-    let to_there = sent.iter().filter(|sending| sending.destination == wish.destination);
-    let from_there = sent.iter().filter(|sending| sending.source == wish.source.as_str());
-    let to_region = sent.iter().filter(|sending| sending.region.is_some() && sending.region == wish.region);
-    let Limits { user, source, region, calls, all_calls, all } = &wish.limits;
-    let called = |there: fn(&Wish, &Sending) -> bool| {
-        sent.iter().filter(|sending| sending.call && there(wish, sending)).collect::<Vec<_>>()
+    let by_user = |sending: &Sending| sending.account == wish.account;
+    // Who claims another's number must not keep its owner from logging in.
+    let there = |sending: &Sending| {
+        sending.destination == wish.destination && (wish.confirm || !sending.confirm || by_user(sending))
     };
-    if wish.call {
-        let own = spent(std::slice::from_ref(calls), called(|wish, sending| sending.account == wish.account));
-        let there = spent(
-            std::slice::from_ref(calls),
-            called(|wish, sending| sending.destination == wish.destination),
-        );
-        if own || there || spent(all_calls, called(|_, _| true)) {
-            return Err(Issued::Refused("call-limit"));
-        }
-    }
-    let which = if spent(user, own().collect()) {
+    let from_there = |sending: &Sending| sending.source == wish.source.as_str();
+    let to_region = |sending: &Sending| sending.region.is_some() && sending.region == wish.region;
+    let Limits { user, source, region, calls, all_calls, all } = &wish.limits;
+    let call = |sending: &Sending| sending.call;
+    let which = if spent(user, &by_user) {
         "user-limit"
-    } else if spent(user, to_there.collect()) {
+    } else if spent(user, &there) {
         "destination-limit"
-    } else if spent(std::slice::from_ref(source), from_there.collect()) {
+    } else if spent(&[*source], &from_there) {
         "source-limit"
-    } else if spent(std::slice::from_ref(region), to_region.collect()) {
+    } else if spent(&[*region], &to_region) {
         "region-limit"
-    } else if spent(all, sent.iter().collect()) {
+    } else if spent(all, &|_| true) {
         "global-limit"
+    } else if wish.call
+        && (spent(&[*calls], &|sending| call(sending) && (by_user(sending) || there(sending)))
+            || spent(all_calls, &call))
+    {
+        "call-limit"
     } else {
         return Ok(());
     };
@@ -246,6 +250,7 @@ mod tests {
             destination: [1; 32],
             region: Some("DE".to_owned()),
             call: false,
+            confirm: false,
             source: Source::named("here"),
             replaces: None,
             before: 0,
@@ -261,6 +266,7 @@ mod tests {
             destination: [destination; 32],
             region: None,
             call: false,
+            confirm: false,
             source: Source::named(source).as_str().to_owned(),
             at: NOW.before(Duration::from_secs(seconds_ago)),
         }
@@ -291,6 +297,14 @@ mod tests {
         }
         assert_eq!(judge(&wish(), &[], 3), Err(Issued::Refused("live-codes")));
         assert_eq!(judge(&wish(), &[], 2), Ok(()));
+    }
+
+    #[test]
+    fn who_claims_a_number_does_not_keep_its_owner_out() {
+        let claims: Vec<_> = (0..5).map(|n| Sending { confirm: true, ..sent(7, 1, "x", 60 - n) }).collect();
+        assert_eq!(judge(&wish(), &claims, 0), Ok(()));
+        let claim = Wish { account: AccountId(8), confirm: true, ..wish() };
+        assert_eq!(judge(&claim, &claims, 0), Err(Issued::Refused("destination-limit")));
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub struct NewFactor {
 pub enum Voucher {
     /// The first factor alone: for somebody who has nothing yet.
     FirstFactor,
-    /// A code of this factor (`None`: a spare code, or one that was sent), which must still be there.
+    /// A code of this factor, or one that was sent to this contact (`None`: a spare code), which must still be there.
     Code(Option<FactorId>),
     /// An administrator.
     Administrator,
@@ -83,7 +83,8 @@ pub enum Proof {
     /// The first factor (a login password, an SSH key) and a code of the new one, whose step is thereby spent: for
     /// somebody who has no factor yet.
     FirstFactor(Match),
-    /// A code of another factor (`None`: a spare code), which must still be there, then one of the new.
+    /// A code of another factor, or one that was sent to a contact (`None`: a spare code), which must still be there, then one
+    /// of the new.
     Code(Match, Option<FactorId>),
     /// An administrator; it counts at once, or from its first code on.
     Administrator {

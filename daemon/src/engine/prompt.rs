@@ -43,6 +43,9 @@ pub fn too_early(wait: Duration) -> String {
 /// Before the prompt, when no more may be sent now.
 pub const NO_MORE: &str = "No more codes can be sent now. ";
 
+/// Before the prompt, where codes are all that somebody has, and none can be sent there.
+pub const NO_WAY: &str = "No code can be sent to you; ask your administrator. ";
+
 /// Before the prompt, when nothing could be sent.
 pub const NOT_SENT: &str = "The code could not be sent. ";
 
@@ -175,6 +178,7 @@ mod tests {
             sent("email", &of) + &code(Some(&of), &["resend", "sms", "call"]),
             NO_MORE.to_owned() + &send("email", &of, &["sms", "call"]),
             NOT_SET_UP.into(),
+            NO_WAY.to_owned() + &code(Some(&of), &[]),
             throttled(None) + &code(Some(&of), &[]),
             WRONG.to_owned(),
             OFFER.into(),

@@ -11,6 +11,7 @@ use crate::{
     engine::{
         checking::Prepared,
         clock_guard::Trust,
+        policy::Method,
         proof::{self, Attempt, Candidate, Settled},
         throttle::{Account, Budget, Standing},
     },
@@ -39,11 +40,13 @@ pub(super) fn clock_is_off() -> Undecided {
 }
 
 impl Ports {
-    /// Every factor of the account against the code. None is skipped: what cannot be opened is an error.
+    /// Every factor of the account that policy lets count, against the code. None of them is skipped: what cannot be opened is
+    /// an error.
     pub(super) fn prepare(
         &self,
         portfolio: &Portfolio,
         code: &Code,
+        methods: &[Method],
         now: Timestamp,
     ) -> Result<Vec<Prepared>, Undecided> {
         let user =
@@ -52,6 +55,7 @@ impl Ports {
         portfolio
             .factors
             .iter()
+            .filter(|_| methods.contains(&Method::Totp))
             .map(|factor| {
                 let binding = Binding { user: &user, uid: portfolio.uid, factor: &factor.id, kind: "totp" };
                 let key = self.sealer.open(&factor.sealed, binding)?;
@@ -129,7 +133,7 @@ impl Ports {
     pub(super) async fn settle_own(
         &self,
         portfolio: &Portfolio,
-        typed: &Typed,
+        (typed, methods): (&Typed, &[Method]),
         event: audit::Event,
         subject: audit::Subject,
     ) -> Result<Settled, Undecided> {
@@ -139,7 +143,7 @@ impl Ports {
         let candidates = match typed {
             Typed::Code(_) if self.trust_in_clock() != Trust::Believed => return Err(clock_is_off()),
             Typed::Code(code) => {
-                let prepared = self.prepare(portfolio, code, now)?.into_iter();
+                let prepared = self.prepare(portfolio, code, methods, now)?.into_iter();
                 let steps = prepared.filter_map(|p| p.matched.map(|matched| (p.factor, matched)));
                 steps.map(|(factor, matched)| Candidate::Step { factor, matched }).collect()
             }

@@ -19,7 +19,7 @@ use crate::{
     delivery::{Address, Contact, Message, Outcome, Phone, Text},
     engine::{
         clock_guard::Trust,
-        delivery::{ContactKind, Issued},
+        delivery::{ContactKind, Issued, Wish},
         enrollment::{Added, Voucher},
         policy::Method,
         prompt,
@@ -67,13 +67,13 @@ async fn run(ports: &Arc<Ports>, owner: &Owner, talk: &mut Talk) -> Result<enrol
     let contacts = own.portfolio.iter().flat_map(|portfolio| &portfolio.contacts);
     let old =
         contacts.filter(|contact| contact.verified).find(|contact| contact.kind == wanted.kind()).cloned();
-    if old.as_ref().is_some_and(|old| old.destination == wanted.destination()) {
+    if old.as_ref().is_some_and(|old| same(ports, &own, old, &wanted)) {
         return refused(Reason::NotAllowed, format!("you have this {} already", word(wanted.kind())));
     }
     if ports.trust_in_clock() != Trust::Believed {
         return Err(answers::clock_is_off().into());
     }
-    let voucher = match vouch(ports, owner, (&own, &decision), talk).await? {
+    let voucher = match vouch(ports, owner, (&own, &decision), method, talk).await? {
         Vouched::Password => Voucher::FirstFactor,
         Vouched::Code(factor) => Voucher::Code(factor),
     };
@@ -91,7 +91,10 @@ async fn run(ports: &Arc<Ports>, owner: &Owner, talk: &mut Talk) -> Result<enrol
         return refused(Reason::NotAllowed, "your factors changed meanwhile; start again");
     }
     if let Some(old) = old {
-        tell(ports, &own, (&force, &old, &wanted), subject).await?;
+        // It is stored: whatever happens now does not change that.
+        if let Err(error) = tell(ports, &own, (&force, &old, &wanted), subject).await {
+            tracing::warn!(?error, "the old contact is not told");
+        }
     }
     Ok(enroll_step::Kind::Contact(v1::Contact {
         kind: wanted.kind().name().to_owned(),
@@ -104,6 +107,12 @@ fn method(name: &str) -> Result<Method, Undecided> {
     let delivers = [Method::Sms, Method::Call, Method::Email];
     let found = delivers.into_iter().find(|method| method.name() == name);
     found.ok_or_else(|| Undecided::Usage(format!("no code can be sent by \"{}\"", printable(name, 16))))
+}
+
+/// Whether somebody has this already.
+fn same(ports: &Ports, own: &Own, old: &ContactRecord, wanted: &Contact) -> bool {
+    let opened = own.portfolio.as_ref().and_then(|portfolio| ports.opened(portfolio, old).ok());
+    opened.is_some_and(|old| old.canonical() == wanted.canonical())
 }
 
 /// What people call it.
@@ -139,7 +148,7 @@ async fn confirm(
     let nobody = AccountId(-1 - i64::from(own.account.uid));
     let account = own.portfolio.as_ref().map_or(nobody, |portfolio| portfolio.account);
     let source = Source::local("user.sock", "", owner.uid());
-    let wish = ports.wish(force, account, (wanted.destination(), wanted.line(), method), source);
+    let wish = Wish { confirm: true, ..ports.wish(force, account, (wanted, method), source)? };
     if let Issued::Refused(limit) = ports.store.count_sending(wish).await? {
         ports.told_of_sending(subject, method, audit::Outcome::Denied, limit).await;
         return refused(

@@ -51,6 +51,19 @@ impl Ports {
                 wanted.push(contact_enrollment::parse(text, method).await.map_err(Undecided::Conflict)?);
             }
         }
+        let counts = |kind| {
+            portfolio
+                .iter()
+                .flat_map(|known| &known.contacts)
+                .any(|known| known.verified && known.kind == kind)
+        };
+        if let Some(contact) = wanted.iter().find(|contact| !request.verified && counts(contact.kind())) {
+            let (word, kind) = (contact_enrollment::word(contact.kind()), contact.kind().name());
+            return Err(Undecided::Conflict(format!(
+                "{} has a confirmed {word}, and one that is not would let nobody in: add --verified if you know that it is right, or take the old one away first (--remove {kind})",
+                account.name
+            )));
+        }
         for contact in wanted {
             let told = format!("{}{}", contact.masked(), if request.verified { ", verified" } else { "" });
             let record = self.record(by, audit::Event::Contact, &account.name, contact.kind().name(), &told);
@@ -108,8 +121,8 @@ impl Ports {
         let courier_id = courier_id();
         let binding = Binding { user: &user, uid, factor: &courier_id, kind: COURIER };
         let courier = self.sealer.seal(&key, binding, self.random.as_ref())?;
-        let (masked, destination, line) = (contact.masked(), contact.destination(), contact.line().cloned());
-        let contact = NewContact { id, kind, line, masked, destination, sealed, verified, voucher, courier };
+        let (masked, line) = (contact.masked(), contact.line().cloned());
+        let contact = NewContact { id, kind, line, masked, sealed, verified, voucher, courier };
         Ok(self.store.set_contact(&user, uid, contact, self.clock.now(), record).await?)
     }
 }

@@ -83,7 +83,7 @@ async fn run(ports: &Arc<Ports>, owner: &Owner, talk: &mut Talk) -> Result<enrol
     if ports.trust_in_clock() != Trust::Believed {
         return Err(answers::clock_is_off().into());
     }
-    let vouched = vouch(ports, owner, (&own, &decision), talk).await?;
+    let vouched = vouch(ports, owner, (&own, &decision), Method::Totp, talk).await?;
     let pending = Pending { key, parameters, label };
     let matched = confirm(ports, &own, &pending, talk).await?;
     let left = own.portfolio.as_ref().map_or(0, |portfolio| portfolio.recovery_left);

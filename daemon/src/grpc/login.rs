@@ -125,6 +125,7 @@ async fn run(
         return Ok(Some(account_phase(ports, &decision, subject)));
     }
     let (recovery, rehearsed) = (decision.recovery, decision.rehearsed.unwrap_or_default());
+    let methods = decision.methods.clone();
     let (mut setup, mut live) = (None, None);
     let mut turn = conversation::begin(login, decision, standing, ports.clock.now());
     loop {
@@ -167,7 +168,7 @@ async fn run(
                     Some(portfolio) => current(ports, portfolio).await?,
                     None => None,
                 };
-                match check(ports, checking, factors.as_ref(), recovery, now).await? {
+                match check(ports, checking, factors.as_ref(), (&methods, recovery), now).await? {
                     Checked::Malformed(turn) => turn,
                     Checked::Try(deciding, attempt) => {
                         let settled = proof::settle(ports.store.as_ref(), attempt).await?;
@@ -212,14 +213,14 @@ async fn check(
     ports: &Ports,
     checking: Checking,
     portfolio: Option<&Portfolio>,
-    recovery: bool,
+    (methods, recovery): (&[policy::Method], bool),
     now: Timestamp,
 ) -> Result<Checked, Undecided> {
     match checking.typed() {
         Typed::Code(_) if ports.trust_in_clock() != Trust::Believed => Ok(checking.without_clock()),
         Typed::Code(code) => {
             let prepared = match portfolio {
-                Some(portfolio) => ports.prepare(portfolio, code, now)?,
+                Some(portfolio) => ports.prepare(portfolio, code, methods, now)?,
                 None => Vec::new(),
             };
             let length = code.length();

@@ -115,7 +115,11 @@ impl Ports {
         };
         let contacts = portfolio.iter().flat_map(|portfolio| &portfolio.contacts);
         let mut methods = kinds(true);
-        methods.extend(contacts.flat_map(|contact| force.ways(contact)));
+        for contact in contacts.filter(|contact| contact.verified) {
+            let ways = force.ways(contact);
+            // One that nothing can be sent to is no way in, and no way around either: its owner is asked in vain.
+            methods.extend(if ways.is_empty() { contact.kind.methods().to_vec() } else { ways });
+        }
         let (pending, none) = (kinds(false), Flags::default());
         let openings = Arc::clone(&self.openings.read().unwrap_or_else(PoisonError::into_inner));
         policy::decide(

@@ -276,7 +276,7 @@ impl Ports {
         let Ok(code) = Typed::parse(typed) else {
             return Ok(plain(Outcome::Malformed));
         };
-        Ok(match self.settle_own(portfolio, &code, audit::Event::Verify, subject).await? {
+        Ok(match self.settle_own(portfolio, (&code, &Method::ALL), audit::Event::Verify, subject).await? {
             Settled::Passed(..) => plain(Outcome::Right),
             Settled::Used => plain(Outcome::Used),
             Settled::Wrong => plain(Outcome::Wrong),

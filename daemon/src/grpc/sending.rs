@@ -13,7 +13,7 @@ use crate::{
     delivery::{Address, Attempt, Contact, EMAIL, Message, Outcome, Phone, Text, fate},
     engine::{
         clock_guard::Trust,
-        delivery::{ContactKind, Destination, Issued, Line, Wish},
+        delivery::{ContactKind, Issued, Wish},
         policy::Method,
         sending::{Delivery, Sending},
     },
@@ -113,10 +113,10 @@ impl Ports {
             self.told_of_sending(subject, method, audit::Outcome::Denied, "clock").await;
             return Ok((Delivery::Failed, None));
         }
-        let to = (contact.destination, contact.line.as_ref(), method);
-        let wish = self.wish(force, portfolio.account, to, sending.source().clone());
+        let to = self.opened(portfolio, contact)?;
+        let wish = self.wish(force, portfolio.account, (&to, method), sending.source().clone())?;
         let wish = Wish { replaces: sending.replaces(), before: sending.before(), ..wish };
-        self.post(force, (portfolio, contact, method), wish, subject).await
+        self.post(force, (portfolio, to, method), wish, subject).await
     }
 
     /// A name for a message.
@@ -129,20 +129,34 @@ impl Ports {
         &self,
         force: &Arc<InForce>,
         account: AccountId,
-        (destination, line, method): (Destination, Option<&Line>, Method),
+        (to, method): (&Contact, Method),
         source: Source,
-    ) -> Wish {
+    ) -> Result<Wish, Undecided> {
         let (lifetime, limits) = (force.config.codes.lifetime, force.config.sending_limits());
         let (region, call, now) =
-            (line.map(|line| line.region.clone()), method == Method::Call, self.clock.now());
-        Wish { account, destination, region, call, source, replaces: None, before: 0, lifetime, limits, now }
+            (to.line().map(|line| line.region.clone()), method == Method::Call, self.clock.now());
+        let destination = self.sealer.digest(to.canonical().as_bytes())?;
+        let (replaces, before, confirm) = (None, 0, false);
+        Ok(Wish {
+            account,
+            destination,
+            region,
+            call,
+            confirm,
+            source,
+            replaces,
+            before,
+            lifetime,
+            limits,
+            now,
+        })
     }
 
     /// Issues a code and gives it away.
     pub(super) async fn post(
         self: &Arc<Self>,
         force: &Arc<InForce>,
-        (portfolio, contact, method): (&Portfolio, &ContactRecord, Method),
+        (portfolio, to, method): (&Portfolio, Contact, Method),
         wish: Wish,
         subject: audit::Subject,
     ) -> Result<(Delivery, Option<Live>), Undecided> {
@@ -159,7 +173,7 @@ impl Ports {
         let live = Live { ports: Arc::clone(self), account: portfolio.account, counter };
         let message = Message {
             id: self.message_id()?,
-            to: self.opened(portfolio, contact)?,
+            to,
             by: method,
             text: Text::Login(delivered::code(&self.courier_key(portfolio)?, codes.digits, counter)),
             host: force.host.clone(),

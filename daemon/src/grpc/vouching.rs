@@ -31,7 +31,7 @@ const PROOFS: u32 = 3;
 /// Who vouches, before there is a code of what is new.
 pub(super) enum Vouched {
     Password,
-    /// A code of this factor; `None`: a spare code, or one that was sent.
+    /// A code of this factor, or one that was sent to this contact; `None`: a spare code.
     Code(Option<FactorId>),
 }
 
@@ -41,9 +41,13 @@ pub(super) async fn vouch(
     ports: &Arc<Ports>,
     owner: &Owner,
     (own, decision): (&Own, &Decision),
+    new: Method,
     talk: &mut Talk,
 ) -> Result<Vouched, End> {
-    if let Some(portfolio) = own.portfolio.as_ref().filter(|portfolio| !portfolio.factors.is_empty()) {
+    let counts = decision.vouches(Method::Totp, new);
+    if let Some(portfolio) =
+        own.portfolio.as_ref().filter(|portfolio| counts && !portfolio.factors.is_empty())
+    {
         return Ok(Vouched::Code(current_code(ports, owner, own, portfolio, talk).await?));
     }
     password(ports, owner, own, talk).await?;
@@ -52,24 +56,27 @@ pub(super) async fn vouch(
         return Ok(Vouched::Password);
     }
     // What policy does not let count does not vouch either, and the password alone is not enough beside it.
-    let Some((contact, method)) = reachable(&ports.in_force(), decision, portfolio) else {
+    let Some((contact, method)) = reachable(&ports.in_force(), decision, new, portfolio) else {
         return refused(
             Reason::NotAllowed,
-            "policy does not let your contact count; ask your administrator to remove it, or to add what you want",
+            "policy does not let what you have count for that; ask your administrator to add what you want",
         );
     };
     contact_code(ports, owner, own, (portfolio, contact, method), talk).await?;
-    Ok(Vouched::Code(None))
+    Ok(Vouched::Code(Some(contact.id.clone())))
 }
 
-/// A contact that counts, and the way there.
+/// A contact that counts wherever the new method would, and the way there: the first in the order of the policy.
 fn reachable<'a>(
     force: &InForce,
     decision: &Decision,
+    new: Method,
     portfolio: &'a Portfolio,
 ) -> Option<(&'a ContactRecord, Method)> {
-    let way = |contact| force.ways(contact).into_iter().find(|method| decision.methods.contains(method));
-    portfolio.contacts.iter().find_map(|contact| Some((contact, way(contact)?)))
+    decision.methods.iter().filter(|by| decision.vouches(**by, new)).find_map(|by| {
+        let contact = portfolio.contacts.iter().find(|contact| force.ways(contact).contains(by))?;
+        Some((contact, *by))
+    })
 }
 
 /// A code that is sent to a contact that counts.
@@ -83,9 +90,9 @@ async fn contact_code(
     let (force, subject) = (ports.in_force(), own_subject(owner, &own.account));
     let source = Source::local("user.sock", "", owner.uid());
     let codes = &force.config.codes;
-    let to = (contact.destination, contact.line.as_ref(), method);
-    let wish = ports.wish(&force, portfolio.account, to, source.clone());
-    let (delivery, _live) = ports.post(&force, (portfolio, contact, method), wish, subject.clone()).await?;
+    let to = ports.opened(portfolio, contact)?;
+    let wish = ports.wish(&force, portfolio.account, (&to, method), source.clone())?;
+    let (delivery, _live) = ports.post(&force, (portfolio, to, method), wish, subject.clone()).await?;
     let Delivery::Sent { counter, digits } = delivery else {
         return refused(
             Reason::NotAllowed,
@@ -178,7 +185,7 @@ async fn current_code(
             continue;
         };
         let subject = own_subject(owner, &own.account);
-        match ports.settle_own(portfolio, &code, audit::Event::Verify, subject).await? {
+        match ports.settle_own(portfolio, (&code, &Method::ALL), audit::Event::Verify, subject).await? {
             Settled::Passed(_, Accepted::Step(factor), _) => return Ok(Some(factor)),
             Settled::Passed(_, Accepted::Spare { .. } | Accepted::Delivered, _) => return Ok(None),
             Settled::Refused(standing) => return throttled(ports.wait(standing)),

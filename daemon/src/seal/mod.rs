@@ -11,9 +11,11 @@ use std::{
 };
 
 use chacha20poly1305::{
-    KeyInit, XChaCha20Poly1305, XNonce,
-    aead::{Aead, Payload},
+    XChaCha20Poly1305, XNonce,
+    aead::{Aead, KeyInit, Payload},
 };
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -88,7 +90,25 @@ impl Binding<'_> {
 
 /// The data keys, unwrapped. Those that were retired stay until the daemon ends: a login may have read what they seal.
 pub struct Sealer {
-    keys: RwLock<BTreeMap<u32, XChaCha20Poly1305>>,
+    keys: RwLock<BTreeMap<u32, DataKey>>,
+}
+
+/// A data key, ready for use.
+struct DataKey {
+    cipher: XChaCha20Poly1305,
+    /// For digests: another key than that which seals.
+    digests: Hmac<Sha256>,
+}
+
+impl DataKey {
+    fn new(key: &[u8]) -> Option<Self> {
+        let derived =
+            Hmac::<Sha256>::new_from_slice(key).ok()?.chain_update(b"twinlock digest v1").finalize();
+        Some(Self {
+            cipher: XChaCha20Poly1305::new_from_slice(key).ok()?,
+            digests: Hmac::new_from_slice(&derived.into_bytes()).ok()?,
+        })
+    }
 }
 
 impl Sealer {
@@ -112,8 +132,7 @@ impl Sealer {
         let wrapping = XChaCha20Poly1305::new(sealing_key.expose().into());
         let keys = ring.iter().map(|entry| {
             let data_key = unwrap_key(&wrapping, entry)?;
-            let cipher = XChaCha20Poly1305::new_from_slice(&data_key).map_err(|_| SealError::Refused)?;
-            Ok((entry.version, cipher))
+            Ok((entry.version, DataKey::new(&data_key).ok_or(SealError::Refused)?))
         });
         let keys = keys.collect::<Result<Vec<_>, SealError>>()?;
         self.keys.write().unwrap_or_else(PoisonError::into_inner).extend(keys);
@@ -162,8 +181,8 @@ impl Sealer {
         random: &dyn Random,
     ) -> Result<Sealed, SealError> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let (key_version, cipher) = keys.last_key_value().ok_or(SealError::UnknownKey(0))?;
-        let bytes = seal(cipher, secret.expose(), &binding.associated(*key_version), random)?;
+        let (key_version, key) = keys.last_key_value().ok_or(SealError::UnknownKey(0))?;
+        let bytes = seal(&key.cipher, secret.expose(), &binding.associated(*key_version), random)?;
         Ok(Sealed { key_version: *key_version, bytes })
     }
 
@@ -175,8 +194,21 @@ impl Sealer {
     pub fn open(&self, sealed: &Sealed, binding: Binding<'_>) -> Result<Secret<Vec<u8>>, SealError> {
         let Sealed { key_version, bytes } = sealed;
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let cipher = keys.get(key_version).ok_or(SealError::UnknownKey(*key_version))?;
-        open(cipher, bytes, &binding.associated(*key_version)).map(Secret::new)
+        let key = keys.get(key_version).ok_or(SealError::UnknownKey(*key_version))?;
+        open(&key.cipher, bytes, &binding.associated(*key_version)).map(Secret::new)
+    }
+}
+
+impl Sealer {
+    /// A digest of something that could be guessed, under the newest data key: equal for equal things until the keys change.
+    ///
+    /// # Errors
+    ///
+    /// When there is no key.
+    pub fn digest(&self, of: &[u8]) -> Result<[u8; 32], SealError> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let (_, key) = keys.last_key_value().ok_or(SealError::UnknownKey(0))?;
+        Ok(key.digests.clone().chain_update(of).finalize().into_bytes().into())
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     clock::Timestamp,
     engine::{
         clock_guard::Mark,
-        delivery::{ContactKind, Destination, Issued, Line, Wish},
+        delivery::{ContactKind, Issued, Line, Wish},
         enrollment::{Added, Voucher},
         policy::{Flag, Flags},
         proof::Ledger,
@@ -84,12 +84,15 @@ impl Portfolio {
         self.factors.is_empty() && !self.contacts.iter().any(|contact| contact.verified)
     }
 
-    /// Whether what vouched for something new is still there: this factor; `None`: a spare code, or one that was sent, which
-    /// stand for what there is.
+    /// Whether what vouched for something new is still there: this factor, or this contact; `None`: a spare code, which stands
+    /// for what there is.
     #[must_use]
     pub fn vouches(&self, by: Option<&FactorId>) -> bool {
         match by {
-            Some(id) => self.factors.iter().any(|factor| factor.id == *id),
+            Some(id) => {
+                self.factors.iter().any(|factor| factor.id == *id)
+                    || self.contacts.iter().any(|contact| contact.verified && contact.id == *id)
+            }
             None => !self.is_empty(),
         }
     }
@@ -134,8 +137,6 @@ pub struct ContactRecord {
     pub line: Option<Line>,
     /// What may be shown of it.
     pub masked: String,
-    /// Digest of the address.
-    pub destination: Destination,
     /// The address, sealed.
     pub sealed: Sealed,
     /// It counts: a code that was sent there was typed back, or an administrator says so.
@@ -155,8 +156,6 @@ pub struct NewContact {
     pub line: Option<Line>,
     /// What may be shown of it.
     pub masked: String,
-    /// Digest of the address.
-    pub destination: Destination,
     /// The address, sealed for this user and contact.
     pub sealed: Sealed,
     /// Whether it counts at once.

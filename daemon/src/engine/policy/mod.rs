@@ -111,6 +111,8 @@ pub struct Decision {
     pub because: Vec<Because>,
     /// What would have happened if every role were enforced, where that is something else: a word for the trail.
     pub rehearsed: Option<&'static str>,
+    /// The methods of every role that demands something of this user, at this place.
+    pub everywhere: Vec<Vec<Method>>,
 }
 
 /// One rule and what it did.
@@ -207,6 +209,11 @@ pub fn decide(rules: &Rules, facts: &Facts<'_>) -> Decision {
     if roles.is_empty() {
         decision.note("built-in: no role", "off: no role matches");
     }
+    decision.everywhere = roles
+        .iter()
+        .filter(|(role, _)| role.requirement != Requirement::Off)
+        .map(|(role, _)| role.methods.clone())
+        .collect();
     let rehearsal = by_role(strictest(false), facts);
     decision.rehearsed = (rehearsal.verdict != decision.verdict).then(|| rehearsal.verdict.word());
     if facts.flags.required {
@@ -269,7 +276,16 @@ impl Decision {
             recovery: role.is_none_or(|role| role.recovery),
             because: Vec::new(),
             rehearsed: None,
+            everywhere: Vec::new(),
         }
+    }
+
+    /// Whether who has proven one method may add another: only if the one counts wherever the other would, so that nobody comes
+    /// by a weak method to a door that does not take it.
+    #[must_use]
+    pub fn vouches(&self, by: Method, new: Method) -> bool {
+        self.methods.contains(&by)
+            && self.everywhere.iter().all(|methods| methods.contains(&by) || !methods.contains(&new))
     }
 
     /// The same, but that nothing can be set up: there are factors of somebody who had the name before.

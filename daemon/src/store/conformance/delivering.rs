@@ -15,7 +15,6 @@ fn contact(id: &str, verified: bool) -> NewContact {
         id: FactorId(id.into()),
         kind: ContactKind::Email,
         masked: "a***@e***.com".into(),
-        destination: [7; 32],
         sealed: Sealed { key_version: 1, bytes: id.into() },
         verified,
         voucher: Voucher::Administrator,
@@ -38,8 +37,9 @@ fn wish(portfolio: &Portfolio) -> Wish {
     Wish {
         region: None,
         call: false,
+        confirm: false,
         account: portfolio.account,
-        destination: portfolio.contacts[0].destination,
+        destination: [7; 32],
         source: Source::local("sshd", "", 0),
         replaces: None,
         before: 0,

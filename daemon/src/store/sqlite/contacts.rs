@@ -21,23 +21,22 @@ pub(super) fn contacts(
 ) -> Result<Vec<ContactRecord>, StoreError> {
     let mut statement = connection
         .prepare_cached(
-            "SELECT id, kind, masked, destination, sealed, key_version, verified, created, region, line FROM contact
+            "SELECT id, kind, masked, sealed, key_version, verified, created, region, line FROM contact
              WHERE account = ?1 ORDER BY kind",
         )
         .map_err(unavailable)?;
     let rows = statement
         .query_map([account.0], |row| {
             let (kind, region, line): (String, Option<String>, Option<String>) =
-                (row.get(1)?, row.get(8)?, row.get(9)?);
+                (row.get(1)?, row.get(7)?, row.get(8)?);
             let record = ContactRecord {
                 id: FactorId(row.get(0)?),
                 kind: ContactKind::Email,
                 line: None,
                 masked: row.get(2)?,
-                destination: row.get(3)?,
-                sealed: Sealed { bytes: row.get(4)?, key_version: row.get(5)? },
-                verified: row.get(6)?,
-                created: Timestamp(row.get(7)?),
+                sealed: Sealed { bytes: row.get(3)?, key_version: row.get(4)? },
+                verified: row.get(5)?,
+                created: Timestamp(row.get(6)?),
             };
             Ok((kind, region.zip(line), record))
         })
@@ -89,18 +88,17 @@ pub(super) fn set_contact(
     }
     connection
         .execute(
-            "INSERT INTO contact (id, account, kind, masked, destination, sealed, key_version, verified, created,
-             region, line) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+            "INSERT INTO contact (id, account, kind, masked, sealed, key_version, verified, created,
+             region, line) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
              ON CONFLICT (account, kind) DO UPDATE SET id = excluded.id, masked = excluded.masked,
-             destination = excluded.destination, sealed = excluded.sealed, key_version = excluded.key_version,
+             sealed = excluded.sealed, key_version = excluded.key_version,
              verified = excluded.verified, created = excluded.created, region = excluded.region, line = excluded.line",
             params![
                 contact.id.0,
                 account.0,
                 contact.kind.name(),
                 contact.masked,
-                contact.destination,
-                contact.sealed.bytes,
+                                contact.sealed.bytes,
                 contact.sealed.key_version,
                 contact.verified,
                 now.0,
@@ -115,6 +113,7 @@ pub(super) fn set_contact(
             params![account.0, contact.courier.bytes, contact.courier.key_version],
         )
         .map_err(unavailable)?;
+    end_codes(connection, account)?;
     trail::append(connection, record)?;
     Ok(Added::Stored)
 }
@@ -130,7 +129,13 @@ pub(super) fn remove_contact(
         .execute("DELETE FROM contact WHERE account = ?1 AND kind = ?2", params![account.0, kind.name()])
         .map_err(unavailable)?;
     if removed == 1 {
+        end_codes(connection, account)?;
         trail::append(connection, record)?;
     }
     Ok(removed == 1)
+}
+
+/// What was sent to a contact before it changed is of no use any more.
+fn end_codes(connection: &Connection, account: AccountId) -> Result<(), StoreError> {
+    connection.execute("DELETE FROM code WHERE account = ?1", [account.0]).map(drop).map_err(unavailable)
 }

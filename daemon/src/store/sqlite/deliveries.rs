@@ -51,12 +51,13 @@ pub(super) fn count(connection: &Connection, wish: &Wish, live: u32) -> Result<I
     }
     connection
         .execute(
-            "INSERT INTO sending (account, destination, region, call, source, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO sending (account, destination, region, call, confirm, source, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 wish.account.0,
                 wish.destination,
                 wish.region,
                 wish.call,
+                wish.confirm,
                 wish.source.as_str(),
                 wish.now.0
             ],
@@ -67,7 +68,9 @@ pub(super) fn count(connection: &Connection, wish: &Wish, live: u32) -> Result<I
 
 fn sent(connection: &Connection) -> Result<Vec<Sending>, StoreError> {
     let mut statement = connection
-        .prepare_cached("SELECT account, destination, region, call, source, at FROM sending ORDER BY at, id")
+        .prepare_cached(
+            "SELECT account, destination, region, call, confirm, source, at FROM sending ORDER BY at, id",
+        )
         .map_err(unavailable)?;
     let rows = statement
         .query_map([], |row| {
@@ -76,8 +79,9 @@ fn sent(connection: &Connection) -> Result<Vec<Sending>, StoreError> {
                 destination: row.get(1)?,
                 region: row.get(2)?,
                 call: row.get(3)?,
-                source: row.get(4)?,
-                at: Timestamp(row.get(5)?),
+                confirm: row.get(4)?,
+                source: row.get(5)?,
+                at: Timestamp(row.get(6)?),
             })
         })
         .map_err(unavailable)?;
