@@ -10,7 +10,9 @@ const FILES: [&str; 4] = [
 ];
 
 /// Messages that carry what a person typed, a key or recovery codes: they get a hand-written `Debug` (src/redacted.rs).
-const SECRET: [&str; 14] = [
+const SECRET: [&str; 16] = [
+    "TokenFile",
+    "ResyncTokenRequest",
     "ContactRequest",
     "TestProviderRequest",
     "ProviderTest",

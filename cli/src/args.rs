@@ -73,6 +73,9 @@ pub enum Command {
     /// Look after the store (root)
     #[command(subcommand)]
     Db(Db),
+    /// Look after hard tokens (root)
+    #[command(subcommand)]
+    Token(Token),
     /// Show and try who carries codes: providers of SMS, the mail server (root)
     #[command(subcommand)]
     Provider(Provider),
@@ -259,6 +262,55 @@ impl ContactKind {
             Self::Phone => "phone",
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Token {
+    /// Take in the tokens of a file, PSKC (RFC 6030) or CSV: all of them, or none
+    Import {
+        /// The file, `-` for standard input
+        file: PathBuf,
+        /// What it is; found out by itself
+        #[arg(long, value_enum)]
+        format: Option<TokenFormat>,
+        /// Ask for the password that opens an encrypted PSKC file
+        #[arg(long, conflicts_with = "key_file")]
+        password: bool,
+        /// The file with the key, in hexadecimal, that opens an encrypted PSKC file
+        #[arg(long, value_name = "FILE")]
+        key_file: Option<PathBuf>,
+        /// Accept keys of 80 to 127 bits
+        #[arg(long)]
+        allow_short: bool,
+    },
+    /// Show the tokens
+    List,
+    /// Give a token to a user: it is a factor of theirs from now on
+    Assign {
+        serial: String,
+        name: String,
+        /// What the user will call it; its serial number unless said otherwise
+        #[arg(long, default_value = "")]
+        label: String,
+    },
+    /// Find a token that counted too far, or whose clock went astray, by two codes in a row
+    Resync {
+        serial: String,
+        code: String,
+        /// The code right after it
+        next: String,
+    },
+    /// Take a token out of use for ever; its user loses the factor
+    Revoke { serial: String },
+}
+
+/// Files that tokens come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TokenFormat {
+    /// Comma-separated values with a header
+    Csv,
+    /// Portable Symmetric Key Container, RFC 6030
+    Pskc,
 }
 
 #[derive(Debug, Subcommand)]

@@ -12,6 +12,7 @@ mod own;
 mod policy;
 mod provider;
 mod terminal;
+mod token;
 mod upkeep;
 mod when;
 
@@ -64,6 +65,7 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Enroll(Enroll::Call { number, whose })) => {
             enroll::contact(runtime_dir, whose, ("call", number), *json).await
         }
+        Some(Command::Token(command)) => token::run(runtime_dir, command, *json).await,
         Some(Command::Provider(command)) => provider::run(runtime_dir, command, *json).await,
         Some(Command::Prefer { method, whose }) => own::prefer(runtime_dir, whose, method, *json).await,
         Some(Command::User(command)) => admin::user(runtime_dir, command, *json).await,

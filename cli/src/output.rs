@@ -89,6 +89,8 @@ struct FactorJson<'a> {
     id: &'a str,
     kind: &'a str,
     label: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    serial: &'a str,
     active: bool,
     created: String,
     last_used: Option<String>,
@@ -120,6 +122,7 @@ impl<'a> From<&'a v1::Account> for AccountJson<'a> {
             id: &factor.id,
             kind: &factor.kind,
             label: &factor.label,
+            serial: &factor.serial,
             active: factor.active,
             created: time(factor.created),
             last_used: factor.last_used.map(time),

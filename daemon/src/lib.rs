@@ -22,3 +22,4 @@ pub mod secret;
 pub mod store;
 pub mod telemetry;
 pub mod texts;
+pub mod tokens;

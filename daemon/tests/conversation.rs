@@ -30,7 +30,10 @@ use twinlockd::{
         policy::{Ids, Named},
         proof::Ledger,
     },
-    factor::totp::{Algorithm, Parameters},
+    factor::{
+        Kind,
+        totp::{Algorithm, Parameters},
+    },
     grpc::{self, ClockGuard, InForce, Ports},
     names::{FactorId, UserName},
     random::{NoRandomness, Random, SystemRandom},
@@ -138,6 +141,8 @@ async fn world() -> World {
     let parameters = Parameters { algorithm: Algorithm::Sha1, digits: 6, period: 30 };
     let proof = Proof::Administrator { active: true };
     let new = NewFactor {
+        kind: Kind::Totp,
+        token: None,
         id: id.clone(),
         user: user.clone(),
         uid: 1000,

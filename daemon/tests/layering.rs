@@ -4,12 +4,13 @@
 use std::{fs, path::Path};
 
 /// A module, and what it may name of ours.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("clock", &[]),
     ("random", &[]),
     ("secret", &[]),
     ("names", &[]),
     ("texts", &[]),
+    ("tokens", &["factor", "names", "secret"]),
     ("audit", &["clock"]),
     ("factor", &["clock", "random", "secret"]),
     ("engine", &["audit", "clock", "factor", "names", "secret"]),
@@ -25,7 +26,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
         "grpc",
         &[
             "access", "accounts", "audit", "clock", "config", "delivery", "engine", "factor", "names",
-            "random", "seal", "secret", "store",
+            "random", "seal", "secret", "store", "tokens",
         ],
     ),
 ];

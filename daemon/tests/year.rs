@@ -12,7 +12,10 @@ use twinlockd::{
         proof::{Attempt, Candidate, Ledger, Ruling},
         throttle::{Account, Budget, Standing},
     },
-    factor::totp::{Algorithm, Drift, Match, Parameters},
+    factor::{
+        Kind,
+        totp::{Algorithm, Drift, Match, Parameters},
+    },
     names::{AccountId, FactorId, Source, UserName},
     secret::Sealed,
     store::{Store, WrappedKey, sqlite::Sqlite},
@@ -41,6 +44,8 @@ async fn world() -> World {
     store.set_keyring(vec![WrappedKey { version: 1, wrapped: vec![1] }], START).await.unwrap();
     let (user, factor) = (UserName::parse("alice").unwrap(), FactorId("f".into()));
     let new = NewFactor {
+        kind: Kind::Totp,
+        token: None,
         id: factor.clone(),
         user: user.clone(),
         uid: 1000,

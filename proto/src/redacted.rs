@@ -7,7 +7,8 @@ use zeroize::Zeroize;
 
 use crate::v1::{
     Answer, Bypass, ContactRequest, EnrollBegin, Notice, Offer, Prompt, ProviderTest, ProvisionRequest,
-    Provisioned, RecoveryCodes, RemoveRequest, TestProviderRequest, VerifyRequest,
+    Provisioned, RecoveryCodes, RemoveRequest, ResyncTokenRequest, TestProviderRequest, TokenFile,
+    VerifyRequest,
 };
 
 macro_rules! secret_message {
@@ -41,6 +42,8 @@ secret_message! {
     RecoveryCodes: codes;
     RemoveRequest: code;
     Bypass: code;
+    TokenFile: password, key, data;
+    ResyncTokenRequest: code, next_code;
 }
 
 #[cfg(test)]

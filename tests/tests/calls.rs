@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use twinlock_tests::world::{self, World, as_user};
 
 /// What an empty message gets where the method is served and the caller may call it.
-const SERVED: [(&str, &str); 28] = [
+const SERVED: [(&str, &str); 33] = [
     ("Login/Authenticate", "InvalidArgument"), // no opening message
     ("SelfService/Status", "Ok"),
     ("SelfService/EnrollTotp", "InvalidArgument"),
@@ -25,6 +25,11 @@ const SERVED: [(&str, &str); 28] = [
     ("Admin/ExemptAccount", "InvalidArgument"),
     ("Admin/OpenAccount", "InvalidArgument"),
     ("Admin/SetContact", "InvalidArgument"),
+    ("Admin/ImportTokens", "FailedPrecondition"), // of no file
+    ("Admin/ListTokens", "Ok"),
+    ("Admin/AssignToken", "InvalidArgument"),
+    ("Admin/ResyncToken", "NotFound"),
+    ("Admin/RevokeToken", "NotFound"),
     ("Admin/ListProviders", "Ok"),
     ("Admin/TestProvider", "FailedPrecondition"), // of no number
     ("Admin/OpenRole", "NotFound"),               // there is no role

@@ -515,6 +515,8 @@ fn a_preset_of_ones_own_is_a_file_and_its_mistakes_are_named() {
         ),
         (&format!("{begin}url = 'ftp://x'\n"), "begins neither with https://"),
         (&format!("{begin}url = 'http://x.example'\n"), "without TLS"),
+        (&format!("{begin}url = 'http://localhost:x@x.example/'\n"), "a user or a password"),
+        (&format!("{begin}url = '{{base}}'\n[sms.http.headers]\n'a b' = 'x'\n"), "no name of a header"),
     ] {
         preset(text);
         let (code, said) = check();
@@ -524,7 +526,11 @@ fn a_preset_of_ones_own_is_a_file_and_its_mistakes_are_named() {
         "{begin}url = '{{base}}/a?b=c'\n[sms.http.form]\nnumber = '{{to_00}}'\nwords = '{{text}}'\n[sms.http.reply]\nsuccess = {{ begins = 'OK' }}\n"
     ));
     assert_eq!(check().0, Some(0), "{}", check().1);
-    let (_daemon, _sshd) = (world.daemon(), ());
+    fs::write("/etc/twinlock/providers.d/other.toml", "about = 1").unwrap();
+    world::sh("chmod 0644 /etc/twinlock/providers.d/other.toml");
+    let (code, said) = check();
+    assert!(code == Some(0) && said.contains("other.toml: warning: line 1"), "nobody names it: {said}");
+    let _daemon = world.daemon();
     let test = root(&["provider", "test", "a", "--to", NUMBER]);
     assert!(test.status.success(), "{test:?}");
     assert_eq!(provider.asked()[0].split('&').next(), Some("number=004915112345678"));

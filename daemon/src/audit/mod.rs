@@ -34,6 +34,14 @@ pub enum Event {
     Contact,
     /// A code was sent, or was not: the reason says why.
     Send,
+    /// An administrator imported hard tokens; the reason says how many.
+    TokenImport,
+    /// An administrator gave a hard token to a user.
+    TokenAssign,
+    /// An administrator resynchronised a hard token.
+    TokenResync,
+    /// An administrator took a hard token out of use.
+    TokenRevoke,
     /// The configuration was read again.
     Reload,
     /// An administrator removed all factors of a user.
@@ -58,7 +66,7 @@ pub enum Event {
 
 impl Event {
     /// Every event, for filters and documentation.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 28] = [
         Self::Login,
         Self::Verify,
         Self::Password,
@@ -73,6 +81,10 @@ impl Event {
         Self::OpenEnrollment,
         Self::Contact,
         Self::Send,
+        Self::TokenImport,
+        Self::TokenAssign,
+        Self::TokenResync,
+        Self::TokenRevoke,
         Self::Reload,
         Self::Reset,
         Self::Unlock,
@@ -103,6 +115,10 @@ impl Event {
             Self::OpenEnrollment => "open-enrollment",
             Self::Contact => "contact",
             Self::Send => "send",
+            Self::TokenImport => "token-import",
+            Self::TokenAssign => "token-assign",
+            Self::TokenResync => "token-resync",
+            Self::TokenRevoke => "token-revoke",
             Self::Reload => "reload",
             Self::Reset => "reset",
             Self::Unlock => "unlock",

@@ -75,7 +75,11 @@ pub fn load(path: &Path) -> Outcome {
 #[must_use]
 pub fn presets(path: &Path, findings: &mut Vec<Finding>) -> BTreeMap<String, Preset> {
     let own = path.with_file_name("providers.d");
-    [Path::new(SHIPPED), &own].into_iter().flat_map(|folder| provider::presets_in(folder, findings)).collect()
+    let all: BTreeMap<String, Option<Preset>> = [Path::new(SHIPPED), &own]
+        .into_iter()
+        .flat_map(|folder| provider::presets_in(folder, findings))
+        .collect();
+    all.into_iter().filter_map(|(name, preset)| Some((name, preset?))).collect()
 }
 
 /// What these files say, in this order; `findings` are what is wrong with the files themselves.
@@ -354,7 +358,7 @@ mod tests {
         assert_eq!(files.load().config, None);
         let files = Files::of(&[("twinlock.toml", "zzz = 1")]);
         assert!(
-            files.findings().contains("unknown key zzz; known here: issuer, totp, limits, recovery"),
+            files.findings().contains("unknown key zzz; known here: issuer, totp, hotp, limits"),
             "{}",
             files.findings()
         );

@@ -6,6 +6,7 @@ mod codes;
 mod email;
 mod enrollment;
 mod finding;
+mod hotp;
 mod limits;
 mod load;
 mod policy;
@@ -20,6 +21,7 @@ pub use codes::Codes;
 pub use email::{Email, Tls, Transport};
 pub use enrollment::{Enrollment, LoginQr};
 pub use finding::{Finding, Severity};
+pub use hotp::Hotp;
 pub use limits::Limits;
 pub use load::{DEFAULT_FILE, LastGood, Origin, Outcome, Source, evaluate, load, presets};
 pub use policy::{Exempt, Role};
@@ -51,6 +53,8 @@ pub struct Config {
     pub issuer: Option<String>,
     /// Time-based codes.
     pub totp: Totp,
+    /// Counter-based codes.
+    pub hotp: Hotp,
     /// How many failures, how long to wait.
     pub limits: Limits,
     /// Recovery codes.
@@ -85,8 +89,21 @@ impl Config {
     /// What the types cannot say: ranges, and keys that contradict each other.
     #[must_use]
     pub fn check(&self) -> Vec<Finding> {
-        let Self { issuer, totp, limits, recovery, codes, email, sms, call, role, provider, preset, .. } =
-            self;
+        let Self {
+            issuer,
+            totp,
+            hotp,
+            limits,
+            recovery,
+            codes,
+            email,
+            sms,
+            call,
+            role,
+            provider,
+            preset,
+            ..
+        } = self;
         let mut findings = Vec::new();
         if let Some(issuer) = issuer
             && (issuer.is_empty() || issuer.len() > 64 || issuer.chars().any(char::is_control))
@@ -98,6 +115,7 @@ impl Config {
             ));
         }
         totp.check(&mut findings);
+        hotp.check(&mut findings);
         limits.check(&mut findings);
         recovery.check(&mut findings);
         codes.check(&mut findings);
@@ -105,15 +123,23 @@ impl Config {
         sms.check(&mut findings);
         call.check(&mut findings);
         provider::check(provider, preset, &mut findings);
-        let nowhere = sms.regions.is_empty() && call.regions.is_empty();
-        if provider.is_empty() != nowhere {
-            let (key, missing) = if nowhere {
-                ("provider", "regions in [sms] or [call]")
-            } else {
-                ("regions", "a [[provider]]")
-            };
-            let sentence = format!("sends nothing without {missing}");
-            findings.push(Finding::warning(key, &sentence, &format!("add {missing}")));
+        for (method, regions) in [(Method::Sms, &sms.regions), (Method::Call, &call.regions)] {
+            let carried = provider.iter().any(|provider| self.recipe(provider, method).is_some());
+            let (table, nobody) = (method.name(), "is for nothing: no [[provider]] carries that");
+            if !regions.is_empty() && !carried {
+                findings.push(Finding::warning(
+                    &format!("{table}.regions"),
+                    nobody,
+                    "add a [[provider]] that does",
+                ));
+            } else if regions.is_empty() && carried && method == Method::Sms {
+                let sentence = "carries nothing by SMS: there are no regions";
+                findings.push(Finding::warning(
+                    "provider",
+                    sentence,
+                    "write regions in [sms], or channels = [\"call\"]",
+                ));
+            }
         }
         policy::check_together(role, &mut findings);
         findings
@@ -138,7 +164,7 @@ impl Config {
             }
             Method::Totp | Method::Hotp => false,
         };
-        kind.methods().iter().copied().filter(open).collect()
+        kind.methods(line).iter().copied().filter(open).collect()
     }
 
     /// Whether codes may be sent to a telephone by this method.

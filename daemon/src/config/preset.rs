@@ -211,7 +211,7 @@ pub enum Class {
 }
 
 /// What may stand in braces besides the values of a preset.
-pub const PLACES: [&str; 20] = [
+pub const PLACES: [&str; 21] = [
     "id",
     "to",
     "to_digits",
@@ -226,6 +226,7 @@ pub const PLACES: [&str; 20] = [
     "expires_at",
     "lang",
     "language",
+    "language_lower",
     "speech",
     "ssml",
     "twiml",

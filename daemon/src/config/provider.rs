@@ -13,7 +13,7 @@ use super::{
     Finding,
     preset::{Preset, Recipe},
 };
-use crate::engine::policy::Method;
+use crate::{engine::policy::Method, texts::fill};
 
 /// Shipped presets.
 pub const SHIPPED: &str = "/usr/share/twinlock/providers.d";
@@ -53,11 +53,22 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// What stands for the preset's values.
+    /// What stands for one of the preset's values. A default may be made of others.
     #[must_use]
-    pub fn value<'a>(&'a self, preset: &'a Preset, name: &str) -> Option<&'a str> {
-        let own = self.values.get(name).map(String::as_str);
-        own.or_else(|| preset.values.get(name).and_then(|value| value.default.as_deref()))
+    pub fn value(&self, preset: &Preset, name: &str) -> Option<String> {
+        let default = || {
+            let default = preset.values.get(name)?.default.as_deref()?;
+            let others: Vec<(&str, &str)> = preset
+                .values
+                .iter()
+                .filter_map(|(name, value)| {
+                    let own = self.values.get(name).map(String::as_str);
+                    Some((name.as_str(), own.or(value.default.as_deref())?))
+                })
+                .collect();
+            Some(fill(default, &others))
+        };
+        self.values.get(name).cloned().or_else(default)
     }
 
     /// What is wrong with it, with its preset.
@@ -154,9 +165,11 @@ impl Provider {
 
     /// The value that a text begins with, as it is, and the rest of the text.
     #[must_use]
-    pub fn beginning<'a>(&'a self, preset: &'a Preset, text: &'a str) -> (&'a str, &'a str) {
+    pub fn beginning<'a>(&self, preset: &Preset, text: &'a str) -> (String, &'a str) {
         let first = text.strip_prefix('{').and_then(|rest| rest.split_once('}'));
-        first.map_or(("", text), |(name, rest)| (self.value(preset, name.trim()).unwrap_or_default(), rest))
+        first.map_or((String::new(), text), |(name, rest)| {
+            (self.value(preset, name.trim()).unwrap_or_default(), rest)
+        })
     }
 
     /// A text with the value that it begins with.
@@ -232,8 +245,8 @@ pub(super) fn check(providers: &[Provider], presets: &BTreeMap<String, Preset>, 
     }
 }
 
-/// A folder's presets; what is wrong with its files goes to the findings.
-pub(super) fn presets_in(folder: &Path, findings: &mut Vec<Finding>) -> BTreeMap<String, Preset> {
+/// A folder's presets, `None` for a file that cannot be used: it hides a shipped one of its name all the same.
+pub(super) fn presets_in(folder: &Path, findings: &mut Vec<Finding>) -> BTreeMap<String, Option<Preset>> {
     let mut found = BTreeMap::new();
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -254,10 +267,13 @@ pub(super) fn presets_in(folder: &Path, findings: &mut Vec<Finding>) -> BTreeMap
         let name = file.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         match read(&file) {
             Ok(preset) => {
-                found.insert(name, preset);
+                found.insert(name, Some(preset));
             }
             // Who names it is told that it is nowhere: one that nobody uses harms nobody.
-            Err((sentence, remedy)) => findings.push(Finding::warning("", &sentence, &remedy).at(place)),
+            Err((sentence, remedy)) => {
+                findings.push(Finding::warning("", &sentence, &remedy).at(place));
+                found.insert(name, None);
+            }
         }
     }
     found

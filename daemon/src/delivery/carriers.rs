@@ -301,6 +301,7 @@ fn values(
         ("expires_at", now.after(lifetime).rfc_3339()),
         ("lang", String::from(language)),
         ("language", language.texts().call.language.clone()),
+        ("language_lower", language.texts().call.language.to_ascii_lowercase()),
         ("speech", spoken(|speech| &speech.plain)),
         ("ssml", spoken(|speech| &speech.ssml)),
         ("twiml", spoken(|speech| &speech.twiml)),
@@ -308,9 +309,6 @@ fn values(
         ("ring", ring.as_secs().to_string()),
         ("ring_ms", ring.as_millis().to_string()),
     ];
-    let given = preset
-        .values
-        .keys()
-        .filter_map(|name| Some((name.clone(), provider.value(preset, name)?.to_owned())));
+    let given = preset.values.keys().filter_map(|name| Some((name.clone(), provider.value(preset, name)?)));
     given.chain(own.map(|(name, value)| (name.to_owned(), value))).collect()
 }

@@ -107,7 +107,7 @@ fn authorize(
             let mut claims: serde_json::Map<_, serde_json::Value> = claims.iter().map(text).collect();
             claims.insert("iat".to_owned(), now.secs().into());
             claims.insert("exp".to_owned(), now.after(TOKEN).secs().into());
-            claims.insert("jti".to_owned(), value("id").into());
+            claims.insert("jti".to_owned(), format!("{}-{}", value("id"), now.0).into());
             authorization(format!("Bearer {}", signing::jwt(secret, &claims)?))
         }
         Auth::Sigv4 { service, region } => {
@@ -291,6 +291,8 @@ pub fn judge(
         printable(&found.map(word).unwrap_or_default(), 64)
     };
     let (code, id) = (at(&reply.code), at(&reply.id));
+    // AWS puts a namespace before it.
+    let code = code.rsplit('#').next().unwrap_or_default().to_owned();
     let mapped = map.get(&code).or_else(|| map.get(&format!("http-{status}"))).copied();
     let welcome =
         if reply.accept.is_empty() { (200..300).contains(&status) } else { reply.accept.contains(&status) };

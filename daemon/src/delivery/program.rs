@@ -1,7 +1,7 @@
 //! A program of the administrator's that sends messages: what it sends comes on its standard input, as JSON, because
 //! arguments and environment can be seen by others.
 
-use std::{fs, os::unix::fs::MetadataExt, process::Stdio, time::Duration};
+use std::{fs, os::unix::fs::MetadataExt, path::PathBuf, process::Stdio, time::Duration};
 
 use nix::{
     sys::signal::{Signal, killpg},
@@ -17,12 +17,15 @@ const WHOLE: Duration = Duration::from_secs(8);
 /// Runs it. What it says is not kept; its exit status says what became of the message (`sysexits.h`).
 pub(super) async fn run(provider: &str, path: &str, values: &Values) -> Attempt {
     let attempt = |outcome| Attempt::new(provider, outcome);
-    if let Err(why) = trusted(path) {
-        tracing::error!(provider, path, why, "this program is not run");
-        return attempt(Outcome::Rejected(Refusal::Account));
-    }
+    let file = match trusted(path) {
+        Ok(file) => file,
+        Err(why) => {
+            tracing::error!(provider, path, why, "this program is not run");
+            return attempt(Outcome::Rejected(Refusal::Account));
+        }
+    };
     let input = input(values);
-    let child = Command::new(path)
+    let child = Command::new(file) // not by the name: a link could lead elsewhere by now
         .env_clear()
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .current_dir("/")
@@ -80,7 +83,7 @@ impl Drop for Group {
 }
 
 /// Whether nobody but root can change it, or put another in its place.
-fn trusted(path: &str) -> Result<(), &'static str> {
+fn trusted(path: &str) -> Result<PathBuf, &'static str> {
     let path = fs::canonicalize(path).map_err(|_| "it is not there")?;
     let about = fs::metadata(&path).map_err(|_| "it is not there")?;
     if !about.is_file() || about.mode() & 0o111 == 0 {
@@ -94,5 +97,5 @@ fn trusted(path: &str) -> Result<(), &'static str> {
             return Err("others than root can change it, or a folder above it");
         }
     }
-    Ok(())
+    Ok(path)
 }

@@ -44,12 +44,13 @@ impl ContactKind {
         }
     }
 
-    /// How a code can come there.
+    /// How a code can come there, if there is somebody who carries it; `line`: what is known of a telephone.
     #[must_use]
-    pub const fn methods(self) -> &'static [Method] {
-        match self {
-            Self::Email => &[Method::Email],
-            Self::Phone => &[Method::Sms, Method::Call],
+    pub const fn methods(self, line: Option<&Line>) -> &'static [Method] {
+        match (self, line) {
+            (Self::Email, _) => &[Method::Email],
+            (Self::Phone, Some(Line { kind: LineKind::Fixed, .. })) => &[Method::Call],
+            (Self::Phone, _) => &[Method::Sms, Method::Call],
         }
     }
 }

@@ -9,7 +9,10 @@ use crate::{
         proof::{self, Ruling, tests::Scripted},
         throttle::Standing,
     },
-    factor::totp::{Algorithm, Generator, Parameters},
+    factor::{
+        Kind,
+        totp::{Algorithm, Generator, Parameters},
+    },
     names::{AccountId, FactorId, Source, UserName},
     secret::Sealed,
 };
@@ -79,6 +82,8 @@ fn stored(turn: Turn, yes: bool, recovery: &[&str]) -> Turn {
     let (pending, matched, storing) = confirmed.split();
     assert_eq!(matched.step, 1);
     let factor = NewFactor {
+        kind: Kind::Totp,
+        token: None,
         id: FactorId("f".into()),
         user: UserName::parse("alice").unwrap(),
         uid: 1000,

@@ -4,6 +4,7 @@
 use crate::{
     clock::Timestamp,
     factor::{
+        Kind,
         code::Code,
         spare::NewSpare,
         totp::{Drift, Generator, Match, Parameters, Window},
@@ -54,6 +55,10 @@ pub struct NewFactor {
     pub uid: u32,
     /// Unique for the user.
     pub label: String,
+    /// How it counts.
+    pub kind: Kind,
+    /// The serial number of the hard token that it is: it counts on from where that is.
+    pub token: Option<String>,
     /// What its codes are computed with.
     pub parameters: Parameters,
     /// The key, sealed for this user and factor.
@@ -106,6 +111,8 @@ pub enum Added {
     LabelTaken,
     /// There are factors of somebody who had this name with another uid.
     OtherUid,
+    /// The hard token is somebody's, or is of no use any more.
+    NoToken,
 }
 
 /// A key typed by a person, in Base32.

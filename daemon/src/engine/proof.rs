@@ -182,7 +182,9 @@ pub async fn enroll<L: Ledger + ?Sized>(
     let first = NewFactor { proof: Proof::FirstFactor(confirmed), ..factor };
     Ok(match ledger.add_factor(first, record).await? {
         Added::Stored => Enrolled::Passed(FactorPassed(())),
-        Added::NotFirst | Added::TooMany | Added::LabelTaken | Added::OtherUid => Enrolled::Refused,
+        Added::NotFirst | Added::TooMany | Added::LabelTaken | Added::OtherUid | Added::NoToken => {
+            Enrolled::Refused
+        }
     })
 }
 

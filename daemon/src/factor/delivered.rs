@@ -1,23 +1,15 @@
 //! Codes that are sent: each is the HOTP value (RFC 4226) of a counter that is used once, so that only the counter is kept.
 
-use totp_rs::{Algorithm, Builder};
-
-use super::code::Code;
+use super::{code::Code, hotp::Generator, totp::Algorithm};
 use crate::secret::Secret;
 
 /// Length of an account's secret, in bytes.
 pub const KEY: usize = 20;
 
-/// The code of a counter. HOTP is TOTP with a step of one second, whose time is the counter (RFC 6238 section 4.2).
+/// The code of a counter.
 #[must_use]
 pub fn code(key: &Secret<Vec<u8>>, digits: u8, counter: i64) -> Secret<String> {
-    let hotp = Builder::new()
-        .with_algorithm(Algorithm::SHA1)
-        .with_digits(digits)
-        .with_step_duration(1)
-        .with_secret(key.expose().as_slice())
-        .build_noncompliant();
-    Secret::new(hotp.generate(counter.unsigned_abs()).to_string())
+    Generator::new(key, Algorithm::Sha1, digits).code(counter)
 }
 
 /// Whether this is the code of that counter, in constant time.

@@ -3,5 +3,29 @@
 
 pub mod code;
 pub mod delivered;
+pub mod hotp;
 pub mod spare;
 pub mod totp;
+
+/// Kinds of factors that compute codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// From the time (RFC 6238).
+    Totp,
+    /// From a counter (RFC 4226).
+    Hotp,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Totp, Self::Hotp];
+
+    /// The stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Totp => "totp",
+            Self::Hotp => "hotp",
+        }
+    }
+}

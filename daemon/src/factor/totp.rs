@@ -10,6 +10,9 @@ use crate::{clock::Timestamp, secret::Secret};
 /// How far the drift may be learned, in steps either way: a token that is further off is replaced.
 const FARTHEST_DRIFT: i64 = 10;
 
+/// How many steps either way of the time a resynchronisation looks at: ten minutes of 30 seconds.
+pub const RESYNC: i64 = 20;
+
 /// Hash of the HMAC. Authenticator apps know SHA-1; few honour another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub enum Algorithm {
@@ -34,6 +37,15 @@ impl Algorithm {
             Self::Sha256 => 32,
             Self::Sha512 => 64,
         }
+    }
+}
+
+/// The same, as totp-rs calls it.
+pub(super) const fn library(algorithm: Algorithm) -> totp_rs::Algorithm {
+    match algorithm {
+        Algorithm::Sha1 => totp_rs::Algorithm::SHA1,
+        Algorithm::Sha256 => totp_rs::Algorithm::SHA256,
+        Algorithm::Sha512 => totp_rs::Algorithm::SHA512,
     }
 }
 
@@ -80,7 +92,9 @@ impl Drift {
     #[must_use]
     pub fn learn(self, offset: i64) -> Self {
         if offset != 0 && offset.signum() == self.last_offset.signum() {
-            let steps = (self.steps + offset.signum()).clamp(-FARTHEST_DRIFT, FARTHEST_DRIFT);
+            // One that an administrator resynchronised may be further off already.
+            let farthest = FARTHEST_DRIFT.max(self.steps.abs());
+            let steps = (self.steps + offset.signum()).clamp(-farthest, farthest);
             return Self { steps, last_offset: 0 };
         }
         Self { last_offset: offset, ..self }
@@ -106,20 +120,32 @@ impl Generator {
     /// `key` in raw bytes.
     #[must_use]
     pub fn new(key: &Secret<Vec<u8>>, parameters: Parameters) -> Self {
-        let algorithm = match parameters.algorithm {
-            Algorithm::Sha1 => totp_rs::Algorithm::SHA1,
-            Algorithm::Sha256 => totp_rs::Algorithm::SHA256,
-            Algorithm::Sha512 => totp_rs::Algorithm::SHA512,
-        };
         // "noncompliant" skips the checks of length and digits that were made when the factor came in; imported
         // keys may be shorter than totp-rs wants.
         let totp = Builder::new()
-            .with_algorithm(algorithm)
+            .with_algorithm(library(parameters.algorithm))
             .with_digits(parameters.digits)
             .with_step_duration(u64::from(parameters.period))
             .with_secret(key.expose().as_slice())
             .build_noncompliant();
         Self { totp, parameters }
+    }
+
+    /// Where two codes in a row are, up to [`RESYNC`] steps either way of the time (RFC 6238 section 6): the second of them,
+    /// and the drift that it shows. Nothing at or before `after` counts.
+    #[must_use]
+    pub fn resync(&self, first: &Code, second: &Code, now: Timestamp, after: Option<i64>) -> Option<Match> {
+        let (middle, period) = (self.parameters.step(now), i64::from(self.parameters.period));
+        let (mut found, mut before) = (None, false);
+        for step in middle - RESYNC..=middle + RESYNC {
+            let Ok(time) = u64::try_from(step.saturating_mul(period)) else { continue };
+            let code = self.totp.generate(time).to_string();
+            if before && second.equals(&code) && after.is_none_or(|after| step - 1 > after) {
+                found = Some(Match { step, drift: Drift { steps: step - middle, last_offset: 0 } });
+            }
+            before = first.equals(&code);
+        }
+        found
     }
 
     /// Compares the code with every step of the window, whether or not one matched already, and returns the
@@ -250,6 +276,26 @@ mod tests {
         assert_eq!(once.learn(-1).steps, -1);
         let far = (0..100).fold(Drift::default(), |drift, _| drift.learn(1));
         assert_eq!(far.steps, FARTHEST_DRIFT);
+    }
+
+    #[test]
+    fn a_resync_wants_two_new_codes_in_a_row_and_learns_the_drift() {
+        let parameters = Parameters { digits: 6, ..SHA1_8 };
+        let generator = Generator::new(&key(Algorithm::Sha1), parameters);
+        let now = Timestamp::from_secs(1_111_111_109);
+        let middle = parameters.step(now);
+        let code =
+            |step: i64| Code::parse(&generator.totp.generate(step.unsigned_abs() * 30).to_string()).unwrap();
+        let drift = |first: i64, second: i64, after| {
+            generator
+                .resync(&code(middle + first), &code(middle + second), now, after)
+                .map(|found| found.drift.steps)
+        };
+        assert_eq!([drift(15, 16, None), drift(-20, -19, None)], [Some(16), Some(-19)]);
+        assert_eq!([drift(16, 15, None), drift(15, 17, None), drift(20, 21, None)], [None; 3]);
+        assert_eq!([drift(15, 16, Some(middle + 14)), drift(15, 16, Some(middle + 15))], [Some(16), None]);
+        let learned = Drift { steps: 16, last_offset: 0 }.learn(1).learn(1);
+        assert_eq!(learned.steps, 16, "further off it is not followed by itself");
     }
 
     #[test]

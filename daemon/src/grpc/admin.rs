@@ -5,14 +5,15 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 use twinlock_proto::v1::{
-    self, AcceptClockRequest, AccountRequest, AuditEntry, AuditRequest, BackupStoreRequest, Bypass,
-    BypassRequest, CheckStoreRequest, Chunk, ContactRequest, DaemonState, ExemptRequest, ExplainRequest,
-    Explanation, ListAccountsRequest, ListProvidersRequest, OpenAccountRequest, OpenRoleRequest,
-    ProviderTest, Providers, ProvisionRequest, Provisioned, RequireRequest, ResetResult, RoleOpening,
-    RotateKeyRequest, Rotation, ShowDaemonRequest, StoreReport, TestProviderRequest, UnlockResult,
-    admin_server, explanation,
+    self, AcceptClockRequest, AccountRequest, AssignTokenRequest, AuditEntry, AuditRequest,
+    BackupStoreRequest, Bypass, BypassRequest, CheckStoreRequest, Chunk, ContactRequest, DaemonState,
+    ExemptRequest, ExplainRequest, Explanation, ListAccountsRequest, ListProvidersRequest, ListTokensRequest,
+    OpenAccountRequest, OpenRoleRequest, ProviderTest, Providers, ProvisionRequest, Provisioned,
+    RequireRequest, ResetResult, ResyncTokenRequest, RoleOpening, RotateKeyRequest, Rotation,
+    ShowDaemonRequest, StoreReport, TestProviderRequest, TokenFile, TokenImport, TokenRequest, TokenResync,
+    UnlockResult, admin_server, explanation,
 };
 
 use super::{
@@ -21,6 +22,7 @@ use super::{
     convert,
     policy::Place,
     status::{Undecided, undecided},
+    tokens,
 };
 use crate::{
     access::{self, Administrator},
@@ -52,6 +54,7 @@ impl Service {
 impl admin_server::Admin for Service {
     type ListAccountsStream = ReceiverStream<Result<v1::Account, Status>>;
     type ReadAuditStream = ReceiverStream<Result<AuditEntry, Status>>;
+    type ListTokensStream = ReceiverStream<Result<v1::Token, Status>>;
     type BackupStoreStream = ReceiverStream<Result<Chunk, Status>>;
 
     async fn list_accounts(
@@ -136,6 +139,56 @@ impl admin_server::Admin for Service {
     async fn set_contact(&self, request: Request<ContactRequest>) -> Result<Response<v1::Account>, Status> {
         let administrator = access::administrator(&request)?;
         let answer = self.ports.set_contacts(&administrator, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn import_tokens(
+        &self,
+        request: Request<Streaming<TokenFile>>,
+    ) -> Result<Response<TokenImport>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.import_tokens(&administrator, request.into_inner()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn list_tokens(
+        &self,
+        request: Request<ListTokensRequest>,
+    ) -> Result<Response<Self::ListTokensStream>, Status> {
+        access::administrator(&request)?;
+        let tokens = self.ports.store.tokens().await.map_err(|error| undecided(&error.into()))?;
+        let (sender, receiver) = mpsc::channel(16);
+        tokio::spawn(async move {
+            for token in tokens {
+                if sender.send(Ok(tokens::described(token))).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn assign_token(
+        &self,
+        request: Request<AssignTokenRequest>,
+    ) -> Result<Response<v1::Account>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.assign_token(&administrator, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn resync_token(
+        &self,
+        request: Request<ResyncTokenRequest>,
+    ) -> Result<Response<TokenResync>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.resync_token(&administrator, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn revoke_token(&self, request: Request<TokenRequest>) -> Result<Response<v1::Token>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.revoke_token(&administrator, request.get_ref()).await;
         answer.map(Response::new).map_err(|error| undecided(&error))
     }
 
@@ -282,7 +335,7 @@ impl Ports {
                 account.name
             ))),
             Added::OtherUid => Err(other_uid(&account.name)),
-            Added::LabelTaken | Added::NotFirst => {
+            Added::LabelTaken | Added::NotFirst | Added::NoToken => {
                 Err(Undecided::Conflict("the user's factors changed meanwhile; try again".to_owned()))
             }
         }

@@ -16,14 +16,16 @@ use crate::{
         throttle::{Account, Budget, Standing},
     },
     factor::{
+        Kind,
         code::{Code, Typed},
+        hotp,
         spare::{HASH, SALT, SpareCode},
-        totp::Generator,
+        totp::{self, Parameters},
     },
     names::{AccountId, Source, SpareId, UserName},
     seal::Binding,
     secret::Secret,
-    store::Portfolio,
+    store::{FactorRecord, Portfolio},
 };
 
 /// Hashes at the same time: each takes 19 MiB.
@@ -39,6 +41,11 @@ pub(super) fn clock_is_off() -> Undecided {
     )
 }
 
+/// What a factor's key is bound to.
+pub(super) const fn binding<'a>(user: &'a UserName, uid: u32, factor: &'a FactorRecord) -> Binding<'a> {
+    Binding { user, uid, factor: &factor.id, kind: factor.kind.name() }
+}
+
 impl Ports {
     /// Every factor of the account that policy lets count, against the code. None of them is skipped: what cannot be opened is
     /// an error.
@@ -51,20 +58,25 @@ impl Ports {
     ) -> Result<Vec<Prepared>, Undecided> {
         let user =
             UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
-        let window = self.in_force().config.totp.accepted();
+        let (window, hotp) = (self.in_force().config.totp.accepted(), self.in_force().config.hotp.clone());
         portfolio
             .factors
             .iter()
-            .filter(|_| methods.contains(&Method::Totp))
+            .filter(|factor| methods.contains(&factor.method()))
             .map(|factor| {
-                let binding = Binding { user: &user, uid: portfolio.uid, factor: &factor.id, kind: "totp" };
-                let key = self.sealer.open(&factor.sealed, binding)?;
-                let generator = Generator::new(&key, factor.parameters);
-                Ok(Prepared {
-                    factor: factor.id.clone(),
-                    digits: usize::from(factor.parameters.digits),
-                    matched: generator.find(code, now, window, factor.drift),
-                })
+                let key = self.sealer.open(&factor.sealed, binding(&user, portfolio.uid, factor))?;
+                let Parameters { algorithm, digits, .. } = factor.parameters;
+                let matched = match factor.kind {
+                    Kind::Totp => {
+                        totp::Generator::new(&key, factor.parameters).find(code, now, window, factor.drift)
+                    }
+                    Kind::Hotp => hotp::Generator::new(&key, algorithm, digits).find(
+                        code,
+                        factor.next_counter(),
+                        i64::from(hotp.look_ahead),
+                    ),
+                };
+                Ok(Prepared { factor: factor.id.clone(), digits: usize::from(digits), matched })
             })
             .collect()
     }
@@ -80,7 +92,7 @@ impl Ports {
         let user =
             UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
         for factor in &portfolio.factors {
-            let binding = Binding { user: &user, uid: portfolio.uid, factor: &factor.id, kind: "totp" };
+            let binding = binding(&user, portfolio.uid, factor);
             if self.sealer.open(&factor.sealed, binding)?.expose().ct_eq(key.expose()).into() {
                 return Ok(Some(factor.label.clone()));
             }
@@ -129,11 +141,17 @@ impl Ports {
         tokio::task::spawn_blocking(work).await.map_err(stopped)
     }
 
+    /// The methods that work now: those that need the time do not, while the clock is not believed.
+    pub(super) fn without_time(&self, methods: &[Method]) -> Vec<Method> {
+        let believed = self.trust_in_clock() == Trust::Believed;
+        methods.iter().copied().filter(|method| believed || *method == Method::Hotp).collect()
+    }
+
     /// Settles a code of somebody who is known to be the owner of the account (self-service).
     pub(super) async fn settle_own(
         &self,
         portfolio: &Portfolio,
-        (typed, methods): (&Typed, &[Method]),
+        (typed, (methods, recovery)): (&Typed, (&[Method], bool)),
         event: audit::Event,
         subject: audit::Subject,
     ) -> Result<Settled, Undecided> {
@@ -141,14 +159,19 @@ impl Ports {
         let source = Source::local("user.sock", "", portfolio.uid);
         let budgets = self.own_budgets(portfolio.uid);
         let candidates = match typed {
-            Typed::Code(_) if self.trust_in_clock() != Trust::Believed => return Err(clock_is_off()),
             Typed::Code(code) => {
-                let prepared = self.prepare(portfolio, code, methods, now)?.into_iter();
+                let counts = self.without_time(methods);
+                if counts.len() < methods.len()
+                    && !portfolio.factors.iter().any(|f| counts.contains(&f.method()))
+                {
+                    return Err(clock_is_off());
+                }
+                let prepared = self.prepare(portfolio, code, &counts, now)?.into_iter();
                 let steps = prepared.filter_map(|p| p.matched.map(|matched| (p.factor, matched)));
                 steps.map(|(factor, matched)| Candidate::Step { factor, matched }).collect()
             }
             Typed::Spare(code) => {
-                let found = self.find_spare(Some(portfolio.account), code, &budgets, true, now).await?;
+                let found = self.find_spare(Some(portfolio.account), code, &budgets, recovery, now).await?;
                 found.map(Candidate::Spare).into_iter().collect()
             }
         };

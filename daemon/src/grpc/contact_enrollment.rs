@@ -73,10 +73,11 @@ async fn run(ports: &Arc<Ports>, owner: &Owner, talk: &mut Talk) -> Result<enrol
     if ports.trust_in_clock() != Trust::Believed {
         return Err(answers::clock_is_off().into());
     }
-    let voucher = match vouch(ports, owner, (&own, &decision), method, talk).await? {
-        Vouched::Password => Voucher::FirstFactor,
-        Vouched::Code(factor) => Voucher::Code(factor),
-    };
+    let voucher =
+        match vouch(ports, owner, (&own, &decision), wanted.kind().methods(wanted.line()), talk).await? {
+            Vouched::Password => Voucher::FirstFactor,
+            Vouched::Code(factor) => Voucher::Code(factor),
+        };
     confirm(ports, owner, &own, (&force, &wanted, method), talk).await?;
     let subject = own_subject(owner, &own.account);
     let record = audit::Record {

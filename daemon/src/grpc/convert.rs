@@ -28,11 +28,12 @@ pub(super) fn because(because: Vec<Because>) -> Vec<v1::Because> {
 pub(super) fn factor(record: &FactorRecord) -> v1::Factor {
     v1::Factor {
         id: record.id.0.clone(),
-        kind: "totp".to_owned(),
+        kind: record.kind.name().to_owned(),
         label: record.label.clone(),
         active: record.active,
         created: record.created.secs(),
         last_used: record.last_used.map(Timestamp::secs),
+        serial: record.serial.clone().unwrap_or_default(),
     }
 }
 

@@ -26,6 +26,7 @@ use crate::{
         policy::Method,
     },
     factor::{
+        Kind,
         code::Code,
         spare::NewSpare,
         totp::{self, Match},
@@ -83,7 +84,7 @@ async fn run(ports: &Arc<Ports>, owner: &Owner, talk: &mut Talk) -> Result<enrol
     if ports.trust_in_clock() != Trust::Believed {
         return Err(answers::clock_is_off().into());
     }
-    let vouched = vouch(ports, owner, (&own, &decision), Method::Totp, talk).await?;
+    let vouched = vouch(ports, owner, (&own, &decision), &[Method::Totp], talk).await?;
     let pending = Pending { key, parameters, label };
     let matched = confirm(ports, &own, &pending, talk).await?;
     let left = own.portfolio.as_ref().map_or(0, |portfolio| portfolio.recovery_left);
@@ -144,7 +145,8 @@ async fn store(ports: &Ports, owner: &Owner, own: &Own, new: NewFactor) -> Resul
     match ports.store.add_factor(new, record).await? {
         Added::Stored => Ok(enroll_step::Kind::Enrolled(v1::Factor {
             id: id.0,
-            kind: "totp".to_owned(),
+            kind: Kind::Totp.name().to_owned(),
+            serial: String::new(),
             label,
             active: true,
             created: now.secs(),
@@ -156,12 +158,19 @@ async fn store(ports: &Ports, owner: &Owner, own: &Own, new: NewFactor) -> Resul
             "somebody who had your name with another uid has factors here; ask your administrator to reset them",
         ),
         Added::TooMany => refused(Reason::NotAllowed, format!("you have {MOST_FACTORS} factors already")),
+        Added::NoToken => refused(Reason::NotAllowed, "that token is of no use any more"),
         Added::LabelTaken => refused(Reason::NotAllowed, "that label was taken meanwhile; start again"),
     }
 }
 
 impl Ports {
     /// Seals a key for an account, ready to be stored, with the recovery codes that come with it.
+    pub(super) fn new_factor_id(&self) -> Result<FactorId, Undecided> {
+        let mut bits = [0; 5];
+        self.random.fill(&mut bits)?;
+        Ok(FactorId::from_bits(bits))
+    }
+
     pub(super) fn new_factor(
         &self,
         (user, uid): (&str, u32),
@@ -170,13 +179,12 @@ impl Ports {
         recovery: Vec<NewSpare>,
     ) -> Result<NewFactor, Undecided> {
         let user = UserName::parse(user).map_err(|_| Undecided::Malformed("a user name"))?;
-        let mut bits = [0; 5];
-        self.random.fill(&mut bits)?;
-        let id = FactorId::from_bits(bits);
-        let binding = Binding { user: &user, uid, factor: &id, kind: "totp" };
+        let id = self.new_factor_id()?;
+        let binding = Binding { user: &user, uid, factor: &id, kind: Kind::Totp.name() };
         let sealed = self.sealer.seal(&pending.key, binding, self.random.as_ref())?;
         let Pending { key: _, parameters, label } = pending;
         let now = self.clock.now();
-        Ok(NewFactor { id, user, uid, label, parameters, sealed, proof, recovery, now })
+        let (kind, token) = (Kind::Totp, None);
+        Ok(NewFactor { id, user, uid, label, kind, token, parameters, sealed, proof, recovery, now })
     }
 }

@@ -21,6 +21,7 @@ mod spares;
 mod status;
 mod talk;
 mod time;
+mod tokens;
 mod trail;
 mod upkeep;
 mod vouching;

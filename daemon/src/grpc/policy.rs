@@ -14,7 +14,7 @@ use crate::{
         clock_guard::Trust,
         policy::{self, Decision, Facts, Flags, Ids, Method, Named, Rules},
     },
-    store::{ContactRecord, Portfolio, StoreError},
+    store::{ContactRecord, FactorRecord, Portfolio, StoreError},
 };
 
 /// A configuration, made ready for use. Whoever begins with one goes on with it.
@@ -111,14 +111,13 @@ impl Ports {
     ) -> Decision {
         let kinds = |active: bool| -> Vec<Method> {
             let of = portfolio.iter().flat_map(|portfolio| &portfolio.factors);
-            of.filter(|factor| factor.active == active).map(|_| Method::Totp).take(1).collect()
+            of.filter(|factor| factor.active == active).map(FactorRecord::method).collect()
         };
         let contacts = portfolio.iter().flat_map(|portfolio| &portfolio.contacts);
         let mut methods = kinds(true);
         for contact in contacts.filter(|contact| contact.verified) {
-            let ways = force.ways(contact);
-            // One that nothing can be sent to is no way in, and no way around either: its owner is asked in vain.
-            methods.extend(if ways.is_empty() { contact.kind.methods().to_vec() } else { ways });
+            // One that nothing can be sent to now is no way in, and no way around either: its owner is asked in vain.
+            methods.extend(contact.kind.methods(contact.line.as_ref()));
         }
         let (pending, none) = (kinds(false), Flags::default());
         let openings = Arc::clone(&self.openings.read().unwrap_or_else(PoisonError::into_inner));

@@ -61,8 +61,9 @@ impl Ports {
         };
         let unknown = || {
             Undecided::NotFound(format!(
-                "there is no provider \"{}\" in the configuration",
-                printable(&request.name, 32)
+                "there is no provider \"{}\" in the configuration that sends by {}",
+                printable(&request.name, 32),
+                method.name()
             ))
         };
         if request.dry_run {

@@ -111,14 +111,16 @@ impl SelfService for Service {
 impl Ports {
     async fn renew(&self, owner: &Owner, typed: &str) -> Result<RecoveryResult, Undecided> {
         let Own { account, portfolio } = self.own(owner).await?;
-        if !self.decide(&self.in_force(), &account, portfolio.as_ref(), Place::default()).recovery {
+        let decision = self.decide(&self.in_force(), &account, portfolio.as_ref(), Place::default());
+        if !decision.recovery {
             return Err(Undecided::Conflict(
                 "by policy recovery codes do not count for you; ask your administrator if you lose your phone"
                     .to_owned(),
             ));
         }
         let subject = own_subject(owner, &account);
-        let verified = self.prove(portfolio.as_ref(), typed, subject.clone()).await?;
+        let verified =
+            self.prove(portfolio.as_ref(), (typed, (&decision.methods, true)), subject.clone()).await?;
         let mut result = RecoveryResult { verified: Some(verified), recovery: None };
         if let Some(portfolio) = portfolio
             && verified.outcome() == verify_result::Outcome::Right
@@ -147,13 +149,15 @@ impl Ports {
             return Ok(plain(verify_result::Outcome::LastFactor));
         }
         let subject = own_subject(owner, &account);
-        let verified = self.prove(Some(portfolio), &request.code, subject.clone()).await?;
+        let verified = self
+            .prove(Some(portfolio), (&request.code, (&decision.methods, decision.recovery)), subject.clone())
+            .await?;
         if verified.outcome() == verify_result::Outcome::Right {
             let record = audit::Record {
                 time: self.clock.now(),
                 event: audit::Event::Remove,
                 subject,
-                method: "totp",
+                method: factor.kind.name(),
                 outcome: audit::Outcome::Granted,
                 reason: factor.id.0.clone(),
             };
@@ -173,7 +177,9 @@ impl Ports {
         (kind, code): (ContactKind, &str),
     ) -> Result<VerifyResult, Undecided> {
         let subject = own_subject(owner, account);
-        let verified = self.prove(Some(portfolio), code, subject.clone()).await?;
+        let decision = self.decide(&self.in_force(), account, Some(portfolio), Place::default());
+        let counts = (decision.methods.as_slice(), decision.recovery);
+        let verified = self.prove(Some(portfolio), (code, counts), subject.clone()).await?;
         if verified.outcome() == verify_result::Outcome::Right {
             let record = audit::Record {
                 time: self.clock.now(),
@@ -196,11 +202,10 @@ impl Ports {
         };
         let has = |method: Method| {
             portfolio.as_ref().is_some_and(|portfolio| {
-                (method == Method::Totp && !portfolio.factors.is_empty())
-                    || portfolio
-                        .contacts
-                        .iter()
-                        .any(|contact| contact.verified && contact.kind.methods().contains(&method))
+                portfolio.factors.iter().any(|factor| factor.method() == method)
+                    || portfolio.contacts.iter().any(|contact| {
+                        contact.verified && contact.kind.methods(contact.line.as_ref()).contains(&method)
+                    })
             })
         };
         let (Some(portfolio), true) = (&portfolio, method.is_none_or(has)) else {
@@ -259,14 +264,14 @@ impl Ports {
 
     async fn verify(&self, owner: &Owner, typed: &str) -> Result<VerifyResult, Undecided> {
         let Own { account, portfolio } = self.own(owner).await?;
-        self.prove(portfolio.as_ref(), typed, own_subject(owner, &account)).await
+        self.prove(portfolio.as_ref(), (typed, (&Method::ALL, true)), own_subject(owner, &account)).await
     }
 
-    /// Spends a code of the owner's.
+    /// Spends a code of the owner's; `counts`: the methods that may say yes, and whether recovery codes may.
     async fn prove(
         &self,
         portfolio: Option<&Portfolio>,
-        typed: &str,
+        (typed, counts): (&str, (&[Method], bool)),
         subject: audit::Subject,
     ) -> Result<VerifyResult, Undecided> {
         use verify_result::Outcome;
@@ -276,7 +281,7 @@ impl Ports {
         let Ok(code) = Typed::parse(typed) else {
             return Ok(plain(Outcome::Malformed));
         };
-        Ok(match self.settle_own(portfolio, (&code, &Method::ALL), audit::Event::Verify, subject).await? {
+        Ok(match self.settle_own(portfolio, (&code, counts), audit::Event::Verify, subject).await? {
             Settled::Passed(..) => plain(Outcome::Right),
             Settled::Used => plain(Outcome::Used),
             Settled::Wrong => plain(Outcome::Wrong),

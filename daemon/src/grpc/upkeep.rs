@@ -17,7 +17,7 @@ use crate::{
     names::{FactorId, UserName},
     seal::{Binding, KeySourceError, Sealer},
     secret::Sealed,
-    store::{Portfolio, Resealed, StoreError, Vault},
+    store::{Portfolio, Resealed, StoreError, TokenRecord, Vault},
 };
 
 /// Bytes in a message, well under the limit of one.
@@ -38,6 +38,14 @@ impl Ports {
                     }
                 }
             }
+            Err(StoreError::Corrupt(what)) => problems.push(what),
+            Err(error) => return Err(error.into()),
+        }
+        match self.store.tokens().await {
+            Ok(tokens) => problems.extend(tokens.iter().filter_map(|token| {
+                let opened = self.open_token(&token.serial, token.sealed.as_ref()?);
+                opened.err().map(|error| format!("token {}: {error:?}", token.serial))
+            })),
             Err(StoreError::Corrupt(what)) => problems.push(what),
             Err(error) => return Err(error.into()),
         }
@@ -148,6 +156,13 @@ impl Ports {
                 secrets.push(Resealed { of: held.of.clone(), old: held.sealed.clone(), new });
             }
         }
+        for TokenRecord { serial, sealed, .. } in self.store.tokens().await? {
+            if let Some(old) = sealed.filter(|sealed| sealed.key_version < version) {
+                let secret = self.open_token(&serial, &old)?;
+                let new = self.seal_token(&serial, &secret)?;
+                secrets.push(Resealed { of: Vault::Token(serial), old, new });
+            }
+        }
         Ok(secrets)
     }
 }
@@ -169,6 +184,7 @@ impl Held<'_> {
         match self.of {
             Vault::Factor(_) => "factor",
             Vault::Contact(_) => "contact",
+            Vault::Token(_) => "token",
             Vault::Courier(_) => "the secret behind delivered codes,",
         }
     }
@@ -178,7 +194,7 @@ impl Held<'_> {
 fn held(portfolio: &Portfolio) -> Vec<Held<'_>> {
     let factors = portfolio.factors.iter().map(|factor| {
         let (of, id) = (Vault::Factor(factor.id.clone()), factor.id.clone());
-        Held { of, id, kind: "totp", sealed: &factor.sealed }
+        Held { of, id, kind: factor.kind.name(), sealed: &factor.sealed }
     });
     let contacts = portfolio.contacts.iter().map(|contact| {
         let (of, id) = (Vault::Contact(contact.id.clone()), contact.id.clone());

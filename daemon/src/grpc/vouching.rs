@@ -41,14 +41,15 @@ pub(super) async fn vouch(
     ports: &Arc<Ports>,
     owner: &Owner,
     (own, decision): (&Own, &Decision),
-    new: Method,
+    new: &[Method],
     talk: &mut Talk,
 ) -> Result<Vouched, End> {
-    let counts = decision.vouches(Method::Totp, new);
-    if let Some(portfolio) =
-        own.portfolio.as_ref().filter(|portfolio| counts && !portfolio.factors.is_empty())
-    {
-        return Ok(Vouched::Code(current_code(ports, owner, own, portfolio, talk).await?));
+    let counting: Vec<Method> =
+        decision.methods.iter().copied().filter(|by| vouches(decision, *by, new)).collect();
+    if let Some(portfolio) = own.portfolio.as_ref().filter(|portfolio| has_one_of(portfolio, &counting)) {
+        return Ok(Vouched::Code(
+            current_code(ports, owner, own, portfolio, (&counting, decision.recovery), talk).await?,
+        ));
     }
     password(ports, owner, own, talk).await?;
     let Some(portfolio) = &own.portfolio else { return Ok(Vouched::Password) };
@@ -66,14 +67,24 @@ pub(super) async fn vouch(
     Ok(Vouched::Code(Some(contact.id.clone())))
 }
 
+/// Whether who has proven one method may add something that serves all of these.
+fn vouches(decision: &Decision, by: Method, new: &[Method]) -> bool {
+    new.iter().all(|new| decision.vouches(by, *new))
+}
+
+/// Whether there is a factor of one of these methods.
+fn has_one_of(portfolio: &Portfolio, methods: &[Method]) -> bool {
+    portfolio.factors.iter().any(|factor| methods.contains(&factor.method()))
+}
+
 /// A contact that counts wherever the new method would, and the way there: the first in the order of the policy.
 fn reachable<'a>(
     force: &InForce,
     decision: &Decision,
-    new: Method,
+    new: &[Method],
     portfolio: &'a Portfolio,
 ) -> Option<(&'a ContactRecord, Method)> {
-    decision.methods.iter().filter(|by| decision.vouches(**by, new)).find_map(|by| {
+    decision.methods.iter().filter(|by| vouches(decision, **by, new)).find_map(|by| {
         let contact = portfolio.contacts.iter().find(|contact| force.ways(contact).contains(by))?;
         Some((contact, *by))
     })
@@ -175,6 +186,7 @@ async fn current_code(
     owner: &Owner,
     own: &Own,
     portfolio: &Portfolio,
+    counts: (&[Method], bool),
     talk: &mut Talk,
 ) -> Result<Option<FactorId>, End> {
     let mut text = "Verification code of a factor you have: ".to_owned();
@@ -185,7 +197,7 @@ async fn current_code(
             continue;
         };
         let subject = own_subject(owner, &own.account);
-        match ports.settle_own(portfolio, (&code, &Method::ALL), audit::Event::Verify, subject).await? {
+        match ports.settle_own(portfolio, (&code, counts), audit::Event::Verify, subject).await? {
             Settled::Passed(_, Accepted::Step(factor), _) => return Ok(Some(factor)),
             Settled::Passed(_, Accepted::Spare { .. } | Accepted::Delivered, _) => return Ok(None),
             Settled::Refused(standing) => return throttled(ports.wait(standing)),

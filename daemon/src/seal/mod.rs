@@ -275,6 +275,26 @@ mod tests {
     }
 
     #[test]
+    fn digests_have_a_key_and_are_the_same_until_it_changes() {
+        let key = Secret::new([7; KEY]);
+        let ring = vec![Sealer::first_key(&key, &SystemRandom).unwrap()];
+        let sealer = Sealer::unwrap(&key, &ring).unwrap();
+        let number = || sealer.digest(b"+4915112345678").unwrap();
+        let before = number();
+        assert_eq!(before, number());
+        assert_ne!(before, sealer.digest(b"+4915112345679").unwrap());
+        let again = Sealer::unwrap(&key, &ring).unwrap();
+        assert_eq!(before, again.digest(b"+4915112345678").unwrap(), "after a restart");
+        let other = Secret::new([8; KEY]);
+        let elsewhere = Sealer::unwrap(&other, &[Sealer::first_key(&other, &SystemRandom).unwrap()]).unwrap();
+        assert_ne!(before, elsewhere.digest(b"+4915112345678").unwrap());
+        let plain = <Sha256 as sha2::Digest>::digest(b"+4915112345678");
+        assert_ne!(before.as_slice(), plain.as_slice(), "nobody computes it from the number alone");
+        sealer.learn(&key, &Sealer::next_ring(&key, &key, &ring, &SystemRandom).unwrap()).unwrap();
+        assert_ne!(before, number());
+    }
+
+    #[test]
     fn every_flipped_bit_is_refused() {
         let (alice, one) = (UserName::parse("alice").unwrap(), FactorId("one".into()));
         let at = Binding { user: &alice, uid: 1000, factor: &one, kind: "totp" };

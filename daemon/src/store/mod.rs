@@ -14,13 +14,14 @@ use crate::{
         clock_guard::Mark,
         delivery::{ContactKind, Issued, Line, Wish},
         enrollment::{Added, Voucher},
-        policy::{Flag, Flags},
+        policy::{Flag, Flags, Method},
         proof::Ledger,
         throttle::{Budget, Standing},
     },
     factor::{
+        Kind,
         spare::{self, NewSpare},
-        totp::{Drift, Parameters},
+        totp::{Drift, Match, Parameters},
     },
     names::{AccountId, FactorId, Source, SpareId, UserName},
     secret::Sealed,
@@ -112,6 +113,12 @@ pub struct FactorRecord {
     pub id: FactorId,
     /// What the user calls it.
     pub label: String,
+    /// How it counts.
+    pub kind: Kind,
+    /// The serial number, if it is a hard token.
+    pub serial: Option<String>,
+    /// The last step, or counter, that was accepted.
+    pub last_step: Option<i64>,
     /// It counts; a provisioned one waits for its first code.
     pub active: bool,
     /// When it was made.
@@ -124,6 +131,55 @@ pub struct FactorRecord {
     pub drift: Drift,
     /// The key, sealed.
     pub sealed: Sealed,
+}
+
+impl FactorRecord {
+    /// The first counter whose code was not accepted yet.
+    #[must_use]
+    pub fn next_counter(&self) -> i64 {
+        self.last_step.map_or(0, |last| last.saturating_add(1))
+    }
+
+    /// How one proves oneself with it.
+    #[must_use]
+    pub const fn method(&self) -> Method {
+        match self.kind {
+            Kind::Totp => Method::Totp,
+            Kind::Hotp => Method::Hotp,
+        }
+    }
+}
+
+/// A hard token as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// Its serial number.
+    pub serial: String,
+    /// How it counts.
+    pub kind: Kind,
+    /// What its codes are computed with.
+    pub parameters: Parameters,
+    /// How far it has come; while it is assigned, its factor knows better.
+    pub last_step: Option<i64>,
+    /// How far its clock is off, in steps.
+    pub drift: i64,
+    /// The key; `None`: it is revoked.
+    pub sealed: Option<Sealed>,
+    /// Who made it.
+    pub manufacturer: String,
+    /// When it was imported.
+    pub created: Timestamp,
+    /// Whose it is.
+    pub user: Option<String>,
+}
+
+/// What came of importing tokens: all of them, or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokensAdded {
+    /// They are stored.
+    Stored,
+    /// There is one with this serial number.
+    Taken(String),
 }
 
 /// A contact as it is stored.
@@ -193,6 +249,8 @@ pub enum Vault {
     Factor(FactorId),
     /// The address of a contact.
     Contact(FactorId),
+    /// The key of a hard token.
+    Token(String),
     /// What an account's delivered codes are computed from.
     Courier(AccountId),
 }
@@ -275,6 +333,32 @@ pub trait Store: Ledger<Error = StoreError> {
     /// Forgets the failures that throttle a user (and the confirmations of their password, which are of the uid);
     /// says how many.
     async fn unlock(&self, user: &UserName, uid: u32, record: audit::Record) -> Result<u32, StoreError>;
+
+    /// Takes hard tokens in.
+    async fn add_tokens(
+        &self,
+        tokens: Vec<TokenRecord>,
+        record: audit::Record,
+    ) -> Result<TokensAdded, StoreError>;
+
+    /// All hard tokens, by serial number.
+    async fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError>;
+
+    /// One of them.
+    async fn token(&self, serial: String) -> Result<Option<TokenRecord>, StoreError>;
+
+    /// Takes a hard token, and the factor that it is, out of use for ever; says whether there was one that was not.
+    async fn revoke_token(&self, serial: String, record: audit::Record) -> Result<bool, StoreError>;
+
+    /// Sets a factor to where two codes in a row are: unless the first of them, or a later one, was accepted before. Says
+    /// whether it did.
+    async fn resync(
+        &self,
+        account: AccountId,
+        factor: FactorId,
+        to: Match,
+        record: audit::Record,
+    ) -> Result<bool, StoreError>;
 
     /// Sets a contact, in place of the one of its kind, for an account that is made if there is none, if who vouches for it
     /// is still enough; of [`Added`] all but `TooMany` and `LabelTaken` come back.

@@ -2,6 +2,7 @@
 
 mod delivering;
 mod enrolling;
+mod tokens;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +15,10 @@ use crate::{
         proof::{Accepted, Attempt, Candidate, Missed, Ruling},
         throttle::{Account, Backoff, MEMORY, Rule, Window},
     },
-    factor::totp::{Algorithm, Match},
+    factor::{
+        Kind,
+        totp::{Algorithm, Match},
+    },
     secret::Sealed,
 };
 
@@ -61,6 +65,8 @@ fn record(event: Event, user: &str) -> Record {
 
 fn factor(user: &str, uid: u32, label: &str, proof: Proof) -> NewFactor {
     NewFactor {
+        kind: Kind::Totp,
+        token: None,
         id: FactorId(format!("{user}{uid}{label}")),
         user: UserName::parse(user).unwrap(),
         uid,

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{attempts, contacts, spares, trail, unavailable};
+use super::{attempts, contacts, spares, tokens, trail, unavailable};
 use crate::{
     audit,
     clock::Timestamp,
@@ -11,7 +11,10 @@ use crate::{
         policy::{Flag, Flags},
         throttle::Account,
     },
-    factor::totp::{Algorithm, Drift, Parameters},
+    factor::{
+        Kind,
+        totp::{Algorithm, Drift, Parameters},
+    },
     names::{AccountId, FactorId, UserName},
     secret::Sealed,
     store::{FactorRecord, Portfolio, StoreError},
@@ -59,7 +62,7 @@ fn complete(
     let mut statement = connection
         .prepare_cached(
             "SELECT id, label, algorithm, digits, period, sealed, key_version, active, drift, last_offset, created,
-                    last_used
+                    last_used, kind, serial, last_step
              FROM factor WHERE account = ?1 ORDER BY created, id",
         )
         .map_err(unavailable)?;
@@ -91,10 +94,14 @@ fn complete(
 
 fn factor(row: &Row<'_>) -> Result<FactorRecord, StoreError> {
     let algorithm: String = row.get(2).map_err(unavailable)?;
+    let kind: String = row.get(12).map_err(unavailable)?;
     let read = || -> rusqlite::Result<FactorRecord> {
         Ok(FactorRecord {
             id: FactorId(row.get(0)?),
             label: row.get(1)?,
+            kind: Kind::Totp,
+            serial: row.get(13)?,
+            last_step: row.get(14)?,
             parameters: Parameters { algorithm: Algorithm::Sha1, digits: row.get(3)?, period: row.get(4)? },
             sealed: Sealed { bytes: row.get(5)?, key_version: row.get(6)? },
             active: row.get(7)?,
@@ -105,6 +112,7 @@ fn factor(row: &Row<'_>) -> Result<FactorRecord, StoreError> {
     };
     let mut record = read().map_err(unavailable)?;
     record.parameters.algorithm = algorithm_named(&algorithm)?;
+    record.kind = kind_named(&kind)?;
     let Parameters { digits, period, .. } = record.parameters;
     if !(6..=8).contains(&digits) || !(15..=60).contains(&period) {
         return Err(StoreError::Corrupt(format!("factor {} has impossible parameters", record.id.0)));
@@ -112,7 +120,7 @@ fn factor(row: &Row<'_>) -> Result<FactorRecord, StoreError> {
     Ok(record)
 }
 
-const fn algorithm_name(algorithm: Algorithm) -> &'static str {
+pub(super) const fn algorithm_name(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::Sha1 => "SHA1",
         Algorithm::Sha256 => "SHA256",
@@ -120,11 +128,16 @@ const fn algorithm_name(algorithm: Algorithm) -> &'static str {
     }
 }
 
-fn algorithm_named(name: &str) -> Result<Algorithm, StoreError> {
+pub(super) fn algorithm_named(name: &str) -> Result<Algorithm, StoreError> {
     [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512]
         .into_iter()
         .find(|algorithm| algorithm_name(*algorithm) == name)
         .ok_or_else(|| StoreError::Corrupt("a factor has an unknown algorithm".to_owned()))
+}
+
+pub(super) fn kind_named(name: &str) -> Result<Kind, StoreError> {
+    let found = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+    found.ok_or_else(|| StoreError::Corrupt("a factor is of an unknown kind".to_owned()))
 }
 
 /// See [`crate::store::Store::add_factor`].
@@ -154,12 +167,19 @@ pub(super) fn add_factor(
     if existing.iter().any(|factor| factor.label == new.label) {
         return Ok(Added::LabelTaken);
     }
+    let counted = match &new.token {
+        None => tokens::Counted::default(),
+        Some(serial) => match tokens::free(connection, serial)? {
+            Some(counted) => counted,
+            None => return Ok(Added::NoToken),
+        },
+    };
     let Parameters { algorithm, digits, period } = new.parameters;
     connection
         .execute(
             "INSERT INTO factor (id, account, kind, label, algorithm, digits, period, sealed, key_version, active,
-                                 last_step, drift, last_offset, created, last_used)
-             VALUES (?1, ?2, 'totp', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                                 last_step, drift, last_offset, created, last_used, serial)
+             VALUES (?1, ?2, ?15, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?16)",
             params![
                 new.id.0,
                 account.0,
@@ -170,11 +190,13 @@ pub(super) fn add_factor(
                 new.sealed.bytes,
                 new.sealed.key_version,
                 active,
-                matched.map(|m| m.step), // the code that confirmed it is spent
-                matched.map_or(0, |m| m.drift.steps),
+                matched.map(|m| m.step).or(counted.last_step), // the code that confirmed it is spent
+                matched.map_or(counted.drift, |m| m.drift.steps),
                 matched.map_or(0, |m| m.drift.last_offset),
                 new.now.0,
                 matched.map(|_| new.now.0),
+                new.kind.name(),
+                new.token,
             ],
         )
         .map_err(unavailable)?;

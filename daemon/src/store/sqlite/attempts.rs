@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{deliveries, spares, trail, unavailable};
+use super::{deliveries, spares, tokens, trail, unavailable};
 use crate::{
     audit::{self, Outcome},
     clock::Timestamp,
@@ -18,7 +18,9 @@ use crate::{
 pub(super) fn settle(connection: &Connection, attempt: &Attempt) -> Result<Ruling, StoreError> {
     let ruling = decide(connection, attempt)?;
     let (outcome, method, reason) = match &ruling {
-        Ruling::Accepted(Accepted::Step(factor), _) => (Outcome::Granted, "totp", factor.0.as_str()),
+        Ruling::Accepted(Accepted::Step(factor), _) => {
+            (Outcome::Granted, tokens::kind_of(connection, factor)?.name(), factor.0.as_str())
+        }
         Ruling::Accepted(Accepted::Spare { kind, .. }, _) => (Outcome::Granted, kind.name(), ""),
         Ruling::Accepted(Accepted::Delivered, _) => (Outcome::Granted, delivered(attempt), ""),
         Ruling::Used => (Outcome::Denied, "", "used"),

@@ -55,6 +55,7 @@ pub(super) fn reseal(connection: &Connection, secrets: &[Resealed]) -> Result<u3
         let (sql, id): (_, &dyn ToSql) = match of {
             Vault::Factor(id) => (reseal!("factor", "id"), &id.0),
             Vault::Contact(id) => (reseal!("contact", "id"), &id.0),
+            Vault::Token(serial) => (reseal!("token", "serial"), serial),
             Vault::Courier(account) => (reseal!("courier", "account"), &account.0),
         };
         changed += connection
@@ -77,6 +78,7 @@ pub(super) fn retire_keys(
         .execute(
             "DELETE FROM keyring WHERE version < ?1
              AND NOT EXISTS (SELECT 1 FROM factor WHERE key_version = keyring.version)
+             AND NOT EXISTS (SELECT 1 FROM token WHERE key_version = keyring.version)
              AND NOT EXISTS (SELECT 1 FROM contact WHERE key_version = keyring.version)
              AND NOT EXISTS (SELECT 1 FROM courier WHERE key_version = keyring.version)",
             [before],

@@ -11,6 +11,7 @@ mod marks;
 mod openings;
 mod schema;
 mod spares;
+mod tokens;
 mod trail;
 mod upkeep;
 mod worker;
@@ -26,7 +27,10 @@ use std::{
 use async_trait::async_trait;
 use rusqlite::{Connection, config::DbConfig};
 
-use super::{Charge, NewContact, Portfolio, Resealed, SpareRecord, Store, StoreError, WrappedKey};
+use super::{
+    Charge, NewContact, Portfolio, Resealed, SpareRecord, Store, StoreError, TokenRecord, TokensAdded,
+    WrappedKey,
+};
 use crate::{
     audit,
     clock::Timestamp,
@@ -38,7 +42,7 @@ use crate::{
         proof::{Attempt, Ledger, Ruling},
         throttle::{Budget, Standing},
     },
-    factor::spare::NewSpare,
+    factor::{spare::NewSpare, totp::Match},
     names::{AccountId, FactorId, Source, UserName},
 };
 use worker::{Reader, Writer};
@@ -221,6 +225,36 @@ impl Store for Sqlite {
     async fn unlock(&self, user: &UserName, uid: u32, record: audit::Record) -> Result<u32, StoreError> {
         let user = user.clone();
         self.write(move |connection| attempts::unlock(connection, &user, uid, &record)).await
+    }
+
+    async fn add_tokens(
+        &self,
+        tokens: Vec<TokenRecord>,
+        record: audit::Record,
+    ) -> Result<TokensAdded, StoreError> {
+        self.write(move |connection| tokens::add(connection, &tokens, &record)).await
+    }
+
+    async fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
+        self.read(|connection| tokens::all(connection, None))
+    }
+
+    async fn token(&self, serial: String) -> Result<Option<TokenRecord>, StoreError> {
+        self.read(|connection| Ok(tokens::all(connection, Some(&serial))?.pop()))
+    }
+
+    async fn revoke_token(&self, serial: String, record: audit::Record) -> Result<bool, StoreError> {
+        self.write(move |connection| tokens::revoke(connection, &serial, &record)).await
+    }
+
+    async fn resync(
+        &self,
+        account: AccountId,
+        factor: FactorId,
+        to: Match,
+        record: audit::Record,
+    ) -> Result<bool, StoreError> {
+        self.write(move |connection| tokens::resync(connection, account, &factor, to, &record)).await
     }
 
     async fn set_contact(
