@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin;
+mod administering;
 mod answers;
 mod beginning;
 mod contact_enrollment;

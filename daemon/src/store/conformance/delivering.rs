@@ -5,6 +5,7 @@ use crate::{
     config::{Codes, Config},
     engine::{
         delivery::{Issued, Line, LineKind},
+        enrollment::Voucher,
         policy::Method,
     },
 };

@@ -16,8 +16,8 @@ use crate::{
         throttle::{Account, Backoff, MEMORY, Rule, Window},
     },
     factor::{
-        Kind,
-        totp::{Algorithm, Match},
+        Kind, spare,
+        totp::{Algorithm, Drift, Match, Parameters},
     },
     secret::Sealed,
 };

@@ -1,10 +1,7 @@
 //! Hard tokens.
 
 use super::*;
-use crate::{
-    factor::totp::{Drift, Parameters},
-    store::{TokenRecord, TokensAdded},
-};
+use crate::store::{TokenRecord, TokensAdded};
 
 fn token(serial: &str) -> TokenRecord {
     TokenRecord {
