@@ -231,11 +231,15 @@ fn an_encrypted_file_opens_with_its_key_and_hostile_ones_are_refused_with_the_pl
     fs::write("/root/wrong", "00345678901234567890123456789012\n").unwrap();
     let key = &["--key-file", "/root/key"][..];
     let good = encrypted(VALUE, MAC);
+    let value = good.split("<EncryptedValue>").nth(1).unwrap().split("</Secret>").next().unwrap();
+    let plain = "<PlainValue>MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=</PlainValue>";
+    let plain = good.replace(&format!("<EncryptedValue>{value}"), plain);
     let entity = good.replacen('\n', "\n<!DOCTYPE x [<!ENTITY a SYSTEM \"file:///etc/shadow\">]>\n", 1);
     for (text, more, why) in [
         (good.clone(), &[][..], "line "),
         (good.clone(), &["--key-file", "/root/wrong"], "MAC does not fit"),
         (encrypted(VALUE, ""), key, "line "),
+        (plain, key, "is not encrypted"),
         (encrypted(VALUE, &MAC.replace("Su+N", "Su+M")), key, "MAC does not fit"),
         (encrypted(&VALUE.replace("UqGv", "UqGw"), MAC), key, "MAC does not fit"),
         (entity, key, "line "),
@@ -270,8 +274,10 @@ fn an_encrypted_file_opens_with_its_key_and_hostile_ones_are_refused_with_the_pl
     assert!(code == Some(0), "{said}");
     assert!(root(&["token", "assign", "987654321", "alice"]).status.success());
     assert_eq!(log_in(&hotp(0)).code, pam::SUCCESS);
-    let (code, said) = import(&good, key);
-    assert!(code == Some(1) && said.contains("token 987654321 is here already"), "{said}");
+    for again in [good.clone(), good.replace("987654321", "123456789")] {
+        let (code, said) = import(&again, key);
+        assert!(code == Some(1) && said.contains("is here already, or another with its key"), "{said}");
+    }
     let log = world.log();
     assert!(!log.contains(KEY) && !log.contains("123456789012345678"), "{log}");
 }

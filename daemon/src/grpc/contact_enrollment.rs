@@ -46,10 +46,7 @@ async fn run(ports: &Arc<Ports>, owner: &Owner, talk: &mut Talk) -> Result<enrol
     let begin = talk.begin().await?;
     let (own, force) = (ports.own(owner).await?, ports.in_force());
     let decision = ports.decide(&force, &own.account, own.portfolio.as_ref(), Place::default());
-    let method = match method(&begin.method) {
-        Ok(method) => method,
-        Err(why) => return Err(why.into()),
-    };
+    let method = method(&begin.method)?;
     let wanted = match parse(&begin.address, method).await {
         Ok(wanted) => wanted,
         Err(why) => return refused(Reason::NotAllowed, why),

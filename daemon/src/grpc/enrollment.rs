@@ -88,7 +88,7 @@ async fn run(ports: &Arc<Ports>, owner: &Owner, talk: &mut Talk) -> Result<enrol
     let pending = Pending { key, parameters, label };
     let matched = confirm(ports, &own, &pending, talk).await?;
     let left = own.portfolio.as_ref().map_or(0, |portfolio| portfolio.recovery_left);
-    let (codes, rows) = match decision.recovery && left == 0 {
+    let (codes, rows) = match decision.recovery && left == 0 && decision.renewing().contains(&Method::Totp) {
         true => ports.new_recovery_set().await?,
         false => (Vec::new(), Vec::new()),
     };
@@ -164,13 +164,14 @@ async fn store(ports: &Ports, owner: &Owner, own: &Own, new: NewFactor) -> Resul
 }
 
 impl Ports {
-    /// Seals a key for an account, ready to be stored, with the recovery codes that come with it.
+    /// A name for a factor.
     pub(super) fn new_factor_id(&self) -> Result<FactorId, Undecided> {
         let mut bits = [0; 5];
         self.random.fill(&mut bits)?;
         Ok(FactorId::from_bits(bits))
     }
 
+    /// Seals a key for an account, ready to be stored, with the recovery codes that come with it.
     pub(super) fn new_factor(
         &self,
         (user, uid): (&str, u32),

@@ -120,7 +120,7 @@ impl Ports {
         }
         let subject = own_subject(owner, &account);
         let verified =
-            self.prove(portfolio.as_ref(), (typed, (&decision.methods, true)), subject.clone()).await?;
+            self.prove(portfolio.as_ref(), (typed, (&decision.renewing(), true)), subject.clone()).await?;
         let mut result = RecoveryResult { verified: Some(verified), recovery: None };
         if let Some(portfolio) = portfolio
             && verified.outcome() == verify_result::Outcome::Right
@@ -145,7 +145,9 @@ impl Ports {
             return Ok(plain(verify_result::Outcome::NoSuchFactor));
         };
         let decision = self.decide(&self.in_force(), &account, Some(portfolio), Place::default());
-        if decision.requirement == Requirement::Required && portfolio.factors.len() == 1 {
+        let another =
+            |other: &FactorRecord| other.id != factor.id && decision.methods.contains(&other.method());
+        if decision.requirement == Requirement::Required && !portfolio.factors.iter().any(another) {
             return Ok(plain(verify_result::Outcome::LastFactor));
         }
         let subject = own_subject(owner, &account);

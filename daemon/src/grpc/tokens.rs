@@ -1,5 +1,6 @@
 //! Hard tokens: taken in from a file, given to users, set right, taken out of use.
 
+use sha2::{Digest, Sha256};
 use tonic::{Status, Streaming};
 use twinlock_proto::v1::{
     self, AssignTokenRequest, ResyncTokenRequest, TokenFile, TokenImport, TokenRequest, TokenResync,
@@ -25,7 +26,7 @@ use crate::{
     tokens::{self, Defaults, Format, MAX_FILE, Unlock},
 };
 
-/// What the key of a token that is nobody's is bound to, besides its serial number.
+/// What the key of a token in the store is bound to, besides its serial number: it is kept there while it is somebody's too.
 const NOBODY: (&str, u32) = ("token", u32::MAX);
 
 impl Ports {
@@ -65,7 +66,10 @@ impl Ports {
             key: (!first.key.is_empty()).then(|| Secret::new(first.key.clone())),
         };
         let shortest = if first.allow_short { SHORTEST_KEY } else { ADVISED_KEY };
-        let mut text = Zeroizing::new(std::mem::take(&mut first.data));
+        // As large as it may become: what grows leaves copies behind.
+        let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE));
+        text.extend_from_slice(&first.data);
+        first.data.zeroize();
         while let Some(mut part) = parts.message().await.map_err(broken)? {
             if text.len() + part.data.len() > MAX_FILE {
                 return Err(Undecided::Conflict("the file is larger than 32 MiB: split it".to_owned()));
@@ -91,7 +95,7 @@ impl Ports {
         match self.store.add_tokens(records, record).await? {
             TokensAdded::Stored => Ok(TokenImport { imported: count }),
             TokensAdded::Taken(serial) => Err(Undecided::Conflict(format!(
-                "token {} is here already; nothing is imported",
+                "token {} is here already, or another with its key; nothing is imported",
                 printable(&serial, 64)
             ))),
         }
@@ -100,6 +104,8 @@ impl Ports {
     fn record_of(&self, token: tokens::Token) -> Result<TokenRecord, Undecided> {
         let now = self.clock.now();
         let sealed = Some(self.seal_token(&token.serial, &token.key)?);
+        let digest =
+            Sha256::new_with_prefix(b"twinlock token v1").chain_update(token.key.expose()).finalize().into();
         let last_step = match token.kind {
             Kind::Hotp => token.counter.checked_sub(1).filter(|last| *last >= 0),
             Kind::Totp => None,
@@ -112,6 +118,7 @@ impl Ports {
             last_step,
             drift,
             sealed,
+            digest,
             manufacturer,
             created: now,
             user: None,
@@ -143,6 +150,9 @@ impl Ports {
         let wanted = if request.label.is_empty() { &serial } else { &request.label };
         let label = choose_label(wanted, &taken).map_err(Undecided::Conflict)?;
         let key = self.open_token(&token.serial, sealed)?;
+        if let Some(label) = self.holder_of(&key, portfolio.as_ref())? {
+            return conflict(format!("{} has this key already, as \"{label}\"", account.name));
+        }
         let user = UserName::parse(&account.name).map_err(|_| Undecided::Malformed("a user name"))?;
         let (id, uid) = (self.new_factor_id()?, account.uid);
         let binding = Binding { user: &user, uid, factor: &id, kind: token.kind.name() };

@@ -20,6 +20,8 @@ use crate::{
     store::{Portfolio, Resealed, StoreError, TokenRecord, Vault},
 };
 
+/// Secrets in one commit, and between two looks at who else waits.
+const BATCH: usize = 500;
 /// Bytes in a message, well under the limit of one.
 const CHUNK: usize = 32 * 1024;
 
@@ -42,10 +44,17 @@ impl Ports {
             Err(error) => return Err(error.into()),
         }
         match self.store.tokens().await {
-            Ok(tokens) => problems.extend(tokens.iter().filter_map(|token| {
-                let opened = self.open_token(&token.serial, token.sealed.as_ref()?);
-                opened.err().map(|error| format!("token {}: {error:?}", token.serial))
-            })),
+            Ok(tokens) => {
+                for (n, token) in tokens.iter().enumerate() {
+                    let opened = token.sealed.as_ref().map(|sealed| self.open_token(&token.serial, sealed));
+                    if let Some(Err(error)) = opened {
+                        problems.push(format!("token {}: {error:?}", token.serial));
+                    }
+                    if n.is_multiple_of(BATCH) {
+                        tokio::task::yield_now().await; // a login may wait
+                    }
+                }
+            }
             Err(StoreError::Corrupt(what)) => problems.push(what),
             Err(error) => return Err(error.into()),
         }
@@ -136,7 +145,9 @@ impl Ports {
             if secrets.is_empty() {
                 break;
             }
-            resealed += self.store.reseal(secrets).await?;
+            for part in secrets.chunks(BATCH) {
+                resealed += self.store.reseal(part.to_vec()).await?;
+            }
         }
         let reason = format!("data key {key_version}{}", if sealing_key { ", new sealing key" } else { "" });
         self.store.retire_keys(key_version, self.record(by, Event::KeyRotate, "", "", &reason)).await?;
@@ -161,6 +172,9 @@ impl Ports {
                 let secret = self.open_token(&serial, &old)?;
                 let new = self.seal_token(&serial, &secret)?;
                 secrets.push(Resealed { of: Vault::Token(serial), old, new });
+                if secrets.len().is_multiple_of(BATCH) {
+                    tokio::task::yield_now().await; // a login may wait
+                }
             }
         }
         Ok(secrets)

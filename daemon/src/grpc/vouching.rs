@@ -48,7 +48,8 @@ pub(super) async fn vouch(
         decision.methods.iter().copied().filter(|by| vouches(decision, *by, new)).collect();
     if let Some(portfolio) = own.portfolio.as_ref().filter(|portfolio| has_one_of(portfolio, &counting)) {
         return Ok(Vouched::Code(
-            current_code(ports, owner, own, portfolio, (&counting, decision.recovery), talk).await?,
+            current_code(ports, owner, own, portfolio, (&counting, decision.recovery_vouches(new)), talk)
+                .await?,
         ));
     }
     password(ports, owner, own, talk).await?;

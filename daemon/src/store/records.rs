@@ -130,6 +130,8 @@ pub struct TokenRecord {
     pub drift: i64,
     /// The key; `None`: it is revoked.
     pub sealed: Option<Sealed>,
+    /// A digest of the key, which has too many bits to be guessed: two tokens with one key are one.
+    pub digest: [u8; 32],
     /// Who made it.
     pub manufacturer: String,
     /// When it was imported.

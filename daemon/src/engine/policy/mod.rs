@@ -111,8 +111,8 @@ pub struct Decision {
     pub because: Vec<Because>,
     /// What would have happened if every role were enforced, where that is something else: a word for the trail.
     pub rehearsed: Option<&'static str>,
-    /// The methods of every role that demands something of this user, at this place.
-    pub everywhere: Vec<Vec<Method>>,
+    /// What every role lets count that demands something of this user, at this place: methods, and whether recovery codes.
+    pub everywhere: Vec<(Vec<Method>, bool)>,
 }
 
 /// One rule and what it did.
@@ -177,10 +177,7 @@ pub fn decide(rules: &Rules, facts: &Facts<'_>) -> Decision {
         return released(&exemption.name, &format!("released: {}", exemption.reason));
     }
     let (Some(groups), Some(ids)) = (facts.groups, facts.ids) else {
-        let mut decision =
-            Decision::of(Requirement::Required, None, can_pass(facts, Requirement::Required, None));
-        decision.note("built-in: directory error", "required: groups could not be looked up");
-        return decision;
+        return in_the_dark(rules, facts);
     };
     let membership = |role: &'_ Role| role.matches(facts, groups, ids);
     let roles: Vec<(&Role, Membership)> = rules
@@ -212,7 +209,7 @@ pub fn decide(rules: &Rules, facts: &Facts<'_>) -> Decision {
     decision.everywhere = roles
         .iter()
         .filter(|(role, _)| role.requirement != Requirement::Off)
-        .map(|(role, _)| role.methods.clone())
+        .map(|(role, _)| (role.methods.clone(), role.recovery))
         .collect();
     let rehearsal = by_role(strictest(false), facts);
     decision.rehearsed = (rehearsal.verdict != decision.verdict).then(|| rehearsal.verdict.word());
@@ -222,6 +219,20 @@ pub fn decide(rules: &Rules, facts: &Facts<'_>) -> Decision {
     if matches!(decision.verdict, Verdict::Deny | Verdict::Enroll) {
         decision.because.extend(opening::explain(facts, strictest(true).and_then(sure)));
     }
+    decision
+}
+
+/// Nobody knows which roles are meant: only what every one of them lets count does.
+fn in_the_dark(rules: &Rules, facts: &Facts<'_>) -> Decision {
+    let demanding = || rules.roles.iter().filter(|role| role.requirement != Requirement::Off);
+    let counts = |method: &Method| demanding().all(|role| role.methods.contains(method));
+    let methods: Vec<Method> = Method::ALL.into_iter().filter(counts).collect();
+    let can_pass = facts.bypass || facts.methods.iter().chain(facts.pending).any(|has| methods.contains(has));
+    let mut decision = Decision::of(Requirement::Required, None, can_pass);
+    decision.methods = methods;
+    decision.recovery = demanding().all(|role| role.recovery);
+    decision.everywhere = demanding().map(|role| (role.methods.clone(), role.recovery)).collect();
+    decision.note("built-in: directory error", "required: groups could not be looked up");
     decision
 }
 
@@ -285,7 +296,22 @@ impl Decision {
     #[must_use]
     pub fn vouches(&self, by: Method, new: Method) -> bool {
         self.methods.contains(&by)
-            && self.everywhere.iter().all(|methods| methods.contains(&by) || !methods.contains(&new))
+            && self.everywhere.iter().all(|(methods, _)| methods.contains(&by) || !methods.contains(&new))
+    }
+
+    /// Whether a recovery code may add something that serves these methods: only if it counts wherever they do.
+    #[must_use]
+    pub fn recovery_vouches(&self, new: &[Method]) -> bool {
+        let takes = |methods: &[Method]| new.iter().any(|new| methods.contains(new));
+        self.recovery && self.everywhere.iter().all(|(methods, recovery)| *recovery || !takes(methods))
+    }
+
+    /// The methods by which new recovery codes may be made: those that count wherever recovery codes do.
+    #[must_use]
+    pub fn renewing(&self) -> Vec<Method> {
+        let counts =
+            |by: &Method| self.everywhere.iter().all(|(methods, recovery)| !recovery || methods.contains(by));
+        self.methods.iter().copied().filter(counts).collect()
     }
 
     /// The same, but that nothing can be set up: there are factors of somebody who had the name before.

@@ -11,6 +11,7 @@ fn token(serial: &str) -> TokenRecord {
         last_step: Some(9),
         drift: 0,
         sealed: Some(Sealed { key_version: 1, bytes: serial.into() }),
+        digest: std::array::from_fn(|n| serial.as_bytes().get(n).copied().unwrap_or(0)),
         manufacturer: "Maker".to_owned(),
         created: NOW,
         user: None,
@@ -37,6 +38,12 @@ async fn tokens_come_in_all_or_none() {
     let world = world().await;
     assert_eq!(import(&world, &["A1", "B2"]).await, TokensAdded::Stored);
     assert_eq!(import(&world, &["C3", "B2", "D4"]).await, TokensAdded::Taken("B2".to_owned()));
+    let copy = TokenRecord { digest: token("A1").digest, ..token("C3") };
+    let taken = world.store.add_tokens(vec![token("D4"), copy], record(Event::TokenImport, "")).await;
+    assert_eq!(taken.unwrap(), TokensAdded::Taken("C3".to_owned()), "another number, the same key");
+    let twice = vec![token("E5"), TokenRecord { digest: token("E5").digest, ..token("F6") }];
+    let taken = world.store.add_tokens(twice, record(Event::TokenImport, "")).await;
+    assert_eq!(taken.unwrap(), TokensAdded::Taken("F6".to_owned()));
     let known: Vec<_> = world.store.tokens().await.unwrap();
     assert_eq!(known, [token("A1"), token("B2")]);
     assert_eq!(world.store.token("B2".to_owned()).await.unwrap(), Some(token("B2")));

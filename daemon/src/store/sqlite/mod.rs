@@ -236,11 +236,11 @@ impl Store for Sqlite {
     }
 
     async fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
-        self.read(|connection| tokens::all(connection, None))
+        self.archive.run_long(tokens::all).await
     }
 
     async fn token(&self, serial: String) -> Result<Option<TokenRecord>, StoreError> {
-        self.read(|connection| Ok(tokens::all(connection, Some(&serial))?.pop()))
+        self.read(|connection| tokens::one(connection, &serial))
     }
 
     async fn revoke_token(&self, serial: String, record: audit::Record) -> Result<bool, StoreError> {

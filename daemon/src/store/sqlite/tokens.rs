@@ -1,5 +1,7 @@
 //! Hard tokens.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{accounts, trail, unavailable};
@@ -22,18 +24,21 @@ pub(super) fn add(
     record: &audit::Record,
 ) -> Result<TokensAdded, StoreError> {
     // Before anything is written: a verb that says no has changed nothing.
-    let mut known =
-        connection.prepare_cached("SELECT 1 FROM token WHERE serial = ?1").map_err(unavailable)?;
+    let mut known = connection
+        .prepare_cached("SELECT 1 FROM token WHERE serial = ?1 OR digest = ?2")
+        .map_err(unavailable)?;
+    let mut keys = HashSet::new();
     for token in tokens {
-        if known.exists([&token.serial]).map_err(unavailable)? {
+        let twice = !keys.insert(token.digest);
+        if twice || known.exists(params![token.serial, token.digest]).map_err(unavailable)? {
             return Ok(TokensAdded::Taken(token.serial.clone()));
         }
     }
     let mut insert = connection
         .prepare_cached(
             "INSERT INTO token (serial, kind, algorithm, digits, period, last_step, drift, sealed, key_version,
-                                manufacturer, created)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                                manufacturer, created, digest)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )
         .map_err(unavailable)?;
     for token in tokens {
@@ -51,6 +56,7 @@ pub(super) fn add(
                 token.sealed.as_ref().map(|sealed| sealed.key_version),
                 token.manufacturer,
                 token.created.0,
+                token.digest,
             ])
             .map_err(unavailable)?;
     }
@@ -58,18 +64,29 @@ pub(super) fn add(
     Ok(TokensAdded::Stored)
 }
 
-/// All tokens, or that of one serial number.
-pub(super) fn all(connection: &Connection, serial: Option<&str>) -> Result<Vec<TokenRecord>, StoreError> {
-    let mut statement = connection
-        .prepare_cached(
+macro_rules! tokens {
+    ($where:literal) => {
+        concat!(
             "SELECT token.serial, token.kind, token.algorithm, token.digits, token.period, token.last_step, token.drift,
-                    token.sealed, token.key_version, token.manufacturer, token.created, account.name
-             FROM token LEFT JOIN factor ON factor.serial = token.serial LEFT JOIN account ON account.id = factor.account
-             WHERE ?1 IS NULL OR token.serial = ?1 ORDER BY token.serial",
+                    token.sealed, token.key_version, token.manufacturer, token.created, account.name, token.digest
+             FROM token LEFT JOIN factor ON factor.serial = token.serial LEFT JOIN account ON account.id = factor.account ",
+            $where
         )
-        .map_err(unavailable)?;
-    let rows = statement.query_map([serial], |row| Ok(token(row))).map_err(unavailable)?;
+    };
+}
+
+pub(super) fn all(connection: &Connection) -> Result<Vec<TokenRecord>, StoreError> {
+    let mut statement = connection.prepare_cached(tokens!("ORDER BY token.serial")).map_err(unavailable)?;
+    let rows = statement.query_map([], |row| Ok(token(row))).map_err(unavailable)?;
     rows.map(|row| row.map_err(unavailable)?).collect()
+}
+
+pub(super) fn one(connection: &Connection, serial: &str) -> Result<Option<TokenRecord>, StoreError> {
+    connection
+        .prepare_cached(tokens!("WHERE token.serial = ?1"))
+        .and_then(|mut statement| statement.query_row([serial], |row| Ok(token(row))).optional())
+        .map_err(unavailable)?
+        .transpose()
 }
 
 fn token(row: &Row<'_>) -> Result<TokenRecord, StoreError> {
@@ -88,11 +105,16 @@ fn token(row: &Row<'_>) -> Result<TokenRecord, StoreError> {
             manufacturer: row.get(9)?,
             created: Timestamp(row.get(10)?),
             user: row.get(11)?,
+            digest: row.get(12)?,
         })
     };
     let mut record = read().map_err(unavailable)?;
     record.kind = accounts::kind_named(&kind)?;
     record.parameters.algorithm = accounts::algorithm_named(&algorithm)?;
+    let Parameters { digits, period, .. } = record.parameters;
+    if !(6..=8).contains(&digits) || !(15..=60).contains(&period) {
+        return Err(StoreError::Corrupt(format!("token {} has impossible parameters", record.serial)));
+    }
     Ok(record)
 }
 

@@ -34,6 +34,8 @@ const NO_FIT: &str = "the MAC does not fit: wrong password or key, or the file w
 pub(super) struct Envelope {
     /// Nothing, if no value is encrypted.
     keys: Option<Keys>,
+    /// The file says that it is encrypted, or was given with what opens it: a secret in the open is then somebody else's.
+    closed: bool,
 }
 
 struct Keys {
@@ -44,21 +46,28 @@ struct Keys {
 
 impl Envelope {
     pub(super) fn open(container: Element<'_>, unlock: &Unlock) -> Result<Self, Fault> {
+        let given = unlock.password.is_some() || unlock.key.is_some();
+        let closed =
+            given || container.child("EncryptionKey")?.is_some() || container.child("MACMethod")?.is_some();
         if !container.contains("EncryptedValue") {
-            return Ok(Self { keys: None });
+            return Ok(Self { keys: None, closed });
         }
         let encryption = encryption_key(container, unlock)?;
         let mac = match container.child("MACMethod")? {
             Some(method) => Some(mac_key(method, &encryption)?),
             None => None,
         };
-        Ok(Self { keys: Some(Keys { encryption, mac }) })
+        Ok(Self { keys: Some(Keys { encryption, mac }), closed })
     }
 
     /// A value in bytes. A MAC of a plain one is passed over: the RFC does not say what it is over, and who changes the
     /// value can leave it out.
     pub(super) fn bytes(&self, value: Element<'_>) -> Result<Secret<Vec<u8>>, Fault> {
         match (value.child("PlainValue")?, value.child("EncryptedValue")?) {
+            (Some(_), None) if self.closed => Err(value.fault(
+                "a secret is not encrypted, in a file that says it is or that came with a password or key"
+                    .to_owned(),
+            )),
             (Some(plain), None) => Ok(Secret::new(std::mem::take(&mut *plain.base64()?))),
             (None, Some(encrypted)) => self.decrypted(value, encrypted),
             _ => Err(value.fault(format!("{} has no value, or two", value.name()))),

@@ -10,6 +10,7 @@ CREATE TABLE token (
     drift        INTEGER NOT NULL,
     sealed       BLOB,              -- NULL: revoked
     key_version  INTEGER REFERENCES keyring (version),
+    digest       BLOB NOT NULL UNIQUE, -- of the key, kept for ever: under another number it would count from the start
     manufacturer TEXT NOT NULL,
     created      INTEGER NOT NULL
 ) STRICT;
