@@ -387,3 +387,41 @@ fn no_rule_set_without_an_exemption_lets_a_member_of_a_required_role_through() {
     }
     assert!(looked_at > 10_000, "{looked_at}");
 }
+
+#[test]
+fn while_the_directory_fails_only_what_every_role_lets_count_does() {
+    use Method::{Email, Hotp, Sms, Totp};
+    let of = |name, methods: &[Method], recovery| Role {
+        methods: methods.to_vec(),
+        recovery,
+        ..role(name, &["sudo"], Requirement::Required)
+    };
+    let off = role("off", &["*"], Requirement::Off);
+    let known = rules(vec![of("a", &[Totp, Sms], true), of("b", &[Hotp, Totp], false), off], vec![]);
+    let decision = Case { groups: None, ..Case::default() }.decide(&known);
+    assert_eq!((decision.verdict, decision.methods, decision.recovery), (Verdict::Ask, vec![Totp], false));
+    let apart = rules(vec![of("a", &[Sms], true), of("b", &[Email], true)], vec![]);
+    assert_eq!(Case { groups: None, ..Case::default() }.outcome(&apart), "deny");
+    assert_eq!(Case { groups: None, bypass: true, ..Case::default() }.outcome(&apart), "ask");
+}
+
+#[test]
+fn who_has_proven_something_may_add_what_opens_no_other_door() {
+    use Method::{Email, Hotp, Sms, Totp};
+    let at = |name, service: &str, methods: &[Method], recovery| Role {
+        methods: methods.to_vec(),
+        recovery,
+        services: Some(vec![service.to_owned()]),
+        ..role(name, &["sudo"], Requirement::Required)
+    };
+    let rules = rules(
+        vec![at("ssh", "sshd", &[Totp, Email, Sms], true), at("sudo", "sudo", &[Totp, Sms], false)],
+        vec![],
+    );
+    let decision = Case { service: None, ..Case::default() }.decide(&rules);
+    assert!(decision.vouches(Totp, Sms) && decision.vouches(Sms, Totp) && decision.vouches(Email, Email));
+    assert!(!decision.vouches(Email, Totp) && !decision.vouches(Email, Sms), "sudo takes no mail");
+    assert!(!decision.vouches(Hotp, Email), "it counts nowhere");
+    assert!(decision.recovery_vouches(&[Email]) && !decision.recovery_vouches(&[Totp]), "sudo takes none");
+    assert_eq!(decision.renewing(), [Totp, Email, Sms], "they count at ssh alone");
+}
