@@ -10,6 +10,7 @@
 )]
 
 pub mod daemon;
+pub mod delivery;
 pub mod fault;
 pub mod kannel;
 pub mod mail;

@@ -1,13 +1,10 @@
 //! Codes by telephone: a real exchange rings a real telephone, and what it says is heard.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-use std::fs;
 
 use twinlock_tests::{
-    ssh::{KEYBOARD_INTERACTIVE, PASSWORD_THEN_CODE, client, outcome},
+    delivery::{bob, configure, reachable},
+    ssh::outcome,
     telephone::{self, Telephone},
-    terminal::Terminal,
-    world::{self, PASSWORD, World, root},
+    world::{World, root},
 };
 
 const NUMBER: &str = "+493012345678";
@@ -16,27 +13,12 @@ const SENT: &str = "Code sent by call to +49*******78. Verification code (or typ
 const ASTERISK: &str = "[call]\nregions = ['DE']\nper-day = 2\n[[provider]]\nname = 'house'\npreset = 'asterisk-ari'\nfrom = '4930'\n\
                         user = 'twinlock'\nsecret = 'ari'\n";
 
-fn configure(text: &str) {
-    fs::create_dir_all("/etc/twinlock/credentials").unwrap();
-    fs::write("/etc/twinlock/twinlock.toml", text).unwrap();
-    fs::write("/etc/twinlock/credentials/ari", format!("{}\n", telephone::PASSWORD)).unwrap();
-    world::sh("chmod 0640 /etc/twinlock/twinlock.toml; chmod 0600 /etc/twinlock/credentials/*");
-}
-
-fn bob() -> Terminal {
-    let mut ssh = client("bob", &[]);
-    ssh.answer("Password: ", PASSWORD);
-    ssh
-}
-
 #[test]
 fn a_login_by_a_call_that_rings_is_answered_and_speaks_the_code() {
     let world = World::new();
     let telephone = Telephone::start(true);
-    configure(ASTERISK);
-    let _daemon = world.daemon();
-    assert!(root(&["user", "contact", "bob", "--phone", NUMBER, "--verified"]).status.success());
-    let _sshd = world.sshd(PASSWORD_THEN_CODE, KEYBOARD_INTERACTIVE);
+    configure(ASTERISK, &[("ari", telephone::PASSWORD)]);
+    let _running = reachable(&world, ["--phone", NUMBER]);
     let mut ssh = bob();
     ssh.expect(ASK);
     assert!(!telephone.log().contains("incoming"), "nothing rings before the answer");

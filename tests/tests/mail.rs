@@ -1,5 +1,4 @@
 //! Codes by email, through a real mail server.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::{
     fs,
@@ -10,9 +9,10 @@ use std::{
 
 use twinlock_tests::{
     daemon::Daemon,
+    delivery::{self, bob},
     mail::{AUTHORITY, Postfix, SASL_PASSWORD, code_in, mail, mails},
     pamhost::{self, pam},
-    ssh::{self, KEYBOARD_INTERACTIVE, PASSWORD_THEN_CODE, client, outcome},
+    ssh::{KEYBOARD_INTERACTIVE, PASSWORD_THEN_CODE, Sshd, client, outcome},
     terminal::Terminal,
     world::{self, PASSWORD, World, root},
 };
@@ -22,34 +22,17 @@ const ASK: &str = "Send a code by email to b***@e***.com? Press Enter: ";
 const SENT: &str = "Code sent by email to b***@e***.com. Verification code (or type resend): ";
 
 fn configure(text: &str) {
-    fs::create_dir_all("/etc/twinlock").unwrap();
-    fs::write("/etc/twinlock/twinlock.toml", text).unwrap();
-    world::sh("chmod 0640 /etc/twinlock/twinlock.toml");
+    delivery::configure(text, &[]);
 }
 
-fn ready(world: &World, config: &str) -> (Daemon, ssh::Sshd) {
+fn ready(world: &World, config: &str) -> (Daemon, Sshd) {
     configure(config);
-    let daemon = world.daemon();
-    let out = root(&["user", "contact", "bob", "--email", "bob@example.com", "--verified"]);
-    assert!(out.status.success(), "{out:?}");
-    (daemon, world.sshd(PASSWORD_THEN_CODE, KEYBOARD_INTERACTIVE))
+    delivery::reachable(world, ["--email", "bob@example.com"])
 }
 
-/// bob at the prompt behind the password.
-fn bob() -> Terminal {
-    let mut ssh = client("bob", &[]);
-    ssh.answer("Password: ", PASSWORD);
-    ssh
-}
-
+/// Outcomes and reasons.
 fn sends() -> Vec<String> {
-    let out = root(&["audit", "--event", "send", "--json"]);
-    let text = String::from_utf8(out.stdout).unwrap();
-    let entry = |line: &str| {
-        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
-        format!("{} {}", entry["outcome"].as_str().unwrap(), entry["reason"].as_str().unwrap())
-    };
-    text.lines().map(entry).collect()
+    delivery::sends().into_iter().map(|send| send.replacen("email ", "", 1)).collect()
 }
 
 #[test]

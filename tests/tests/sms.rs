@@ -9,9 +9,10 @@ use std::{
 
 use twinlock_tests::{
     daemon::Daemon,
+    delivery::{self, bob, sends},
     kannel::{self, Kannel, code_in},
     provider::{Manner, Provider},
-    ssh::{self, KEYBOARD_INTERACTIVE, PASSWORD_THEN_CODE, client, outcome},
+    ssh::{KEYBOARD_INTERACTIVE, PASSWORD_THEN_CODE, Sshd, client, outcome},
     terminal::Terminal,
     wait,
     world::{self, PASSWORD, World, root},
@@ -25,41 +26,12 @@ const KANNEL: &str = "[sms]\nregions = ['DE', 'FR']\n[[provider]]\nname = 'house
 const KEY: &str = "provider-horse";
 
 fn configure(text: &str) {
-    fs::create_dir_all("/etc/twinlock/credentials").unwrap();
-    fs::write("/etc/twinlock/twinlock.toml", text).unwrap();
-    fs::write("/etc/twinlock/credentials/sms", format!("{}\n", kannel::PASSWORD)).unwrap();
-    fs::write("/etc/twinlock/credentials/key", format!("{KEY}\n")).unwrap();
-    world::sh("chmod 0640 /etc/twinlock/twinlock.toml; chmod 0600 /etc/twinlock/credentials/*");
+    delivery::configure(text, &[("sms", kannel::PASSWORD), ("key", KEY)]);
 }
 
-fn ready(world: &World, config: &str) -> (Daemon, ssh::Sshd) {
+fn ready(world: &World, config: &str) -> (Daemon, Sshd) {
     configure(config);
-    let daemon = world.daemon();
-    let out = root(&["user", "contact", "bob", "--phone", NUMBER, "--verified"]);
-    assert!(out.status.success(), "{out:?}");
-    (daemon, world.sshd(PASSWORD_THEN_CODE, KEYBOARD_INTERACTIVE))
-}
-
-/// bob at the prompt behind the password.
-fn bob() -> Terminal {
-    let mut ssh = client("bob", &[]);
-    ssh.answer("Password: ", PASSWORD);
-    ssh
-}
-
-fn sends() -> Vec<String> {
-    let out = root(&["audit", "--event", "send", "--json"]);
-    let text = String::from_utf8(out.stdout).unwrap();
-    let entry = |line: &str| {
-        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
-        format!(
-            "{} {} {}",
-            entry["method"].as_str().unwrap(),
-            entry["outcome"].as_str().unwrap(),
-            entry["reason"].as_str().unwrap()
-        )
-    };
-    text.lines().map(entry).collect()
+    delivery::reachable(world, ["--phone", NUMBER])
 }
 
 #[test]

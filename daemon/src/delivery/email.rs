@@ -12,7 +12,7 @@ use lettre::{
     },
 };
 
-use super::{Address, EMAIL, Health, Message, Outcome, Refusal, Text, credential::Credentials, sendmail};
+use super::{Address, EMAIL, Health, Message, Outcome, Refusal, credential::Credentials, sendmail};
 use crate::{
     config::{Config, Email, Tls, Transport},
     engine::prompt,
@@ -214,21 +214,8 @@ fn words(language: Language, message: &Message) -> (String, String) {
         ("origin", origin.as_str()),
         ("lifetime", lifetime.as_str()),
     ];
-    let letter = match text {
-        Text::Login(code) => {
-            values.push(("code", code.expose()));
-            &texts.login
-        }
-        Text::Confirm(code) => {
-            values.push(("code", code.expose()));
-            &texts.confirm
-        }
-        Text::Changed(masked) => {
-            values.push(("masked", masked));
-            &texts.changed
-        }
-        Text::Test => &texts.test,
-    };
+    let (letter, own) = text.choose([&texts.login, &texts.confirm, &texts.changed, &texts.test]);
+    values.extend(own);
     (fill(&letter.subject, &values), fill(&letter.text, &values))
 }
 

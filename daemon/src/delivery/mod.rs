@@ -121,6 +121,21 @@ pub enum Text {
     Test,
 }
 
+impl Text {
+    /// What says it, of a text for each kind; and the value that only this kind has.
+    fn choose<'a, T>(
+        &'a self,
+        [login, confirm, changed, test]: [&'a T; 4],
+    ) -> (&'a T, Option<(&'static str, &'a str)>) {
+        match self {
+            Self::Login(code) => (login, Some(("code", code.expose()))),
+            Self::Confirm(code) => (confirm, Some(("code", code.expose()))),
+            Self::Changed(masked) => (changed, Some(("masked", masked))),
+            Self::Test => (test, None),
+        }
+    }
+}
+
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]

@@ -1,6 +1,6 @@
 //! What a short message says.
 
-use super::{Message, Text};
+use super::Message;
 use crate::{
     engine::prompt,
     names::printable,
@@ -17,21 +17,9 @@ pub(super) fn text(language: Language, message: &Message) -> String {
     let (host, user) = (name(&message.host, HOST), name(&message.user, USER));
     let lifetime = prompt::duration(message.lifetime);
     let mut values = vec![("host", host.as_str()), ("user", user.as_str()), ("lifetime", lifetime.as_str())];
-    let text = match &message.text {
-        Text::Login(code) => {
-            values.push(("code", code.expose()));
-            &texts.login
-        }
-        Text::Confirm(code) => {
-            values.push(("code", code.expose()));
-            &texts.confirm
-        }
-        Text::Changed(masked) => {
-            values.push(("masked", masked));
-            &texts.changed
-        }
-        Text::Test => &texts.test,
-    };
+    let four = [&texts.login, &texts.confirm, &texts.changed, &texts.test];
+    let (text, own) = message.text.choose(four);
+    values.extend(own);
     fill(text, &values)
 }
 
