@@ -2,15 +2,16 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "twinlock/v1/login.proto",
     "twinlock/v1/account.proto",
     "twinlock/v1/self_service.proto",
     "twinlock/v1/admin.proto",
+    "twinlock/v1/page.proto",
 ];
 
 /// Messages that carry what a person typed, a key or recovery codes: they get a hand-written `Debug` (src/redacted.rs).
-const SECRET: [&str; 16] = [
+const SECRET: [&str; 20] = [
     "TokenFile",
     "ResyncTokenRequest",
     "ContactRequest",
@@ -27,6 +28,10 @@ const SECRET: [&str; 16] = [
     "ProvisionRequest",
     "Provisioned",
     "Bypass",
+    "LinkRequest",
+    "BindingRequest",
+    "Bound",
+    "ConfirmAppRequest",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -43,6 +43,10 @@ pub const LOGIN_SOCKET: &str = "login.sock";
 pub const USER_SOCKET: &str = "user.sock";
 /// Administration. Mode 0600.
 pub const ADMIN_SOCKET: &str = "admin.sock";
+/// What the enrollment page may ask. Mode 0600, owned by the user that the page runs as.
+pub const WEB_SOCKET: &str = "web.sock";
+/// The user that the page runs as.
+pub const WEB_USER: &str = "twinlock-web";
 
 /// The gRPC metadata key that says who stood behind an administrator; a claim, only ever logged.
 pub const CLAIMED_BY: &str = "twinlock-claimed-by";

@@ -6,9 +6,9 @@ use std::fmt;
 use zeroize::Zeroize;
 
 use crate::v1::{
-    Answer, Bypass, ContactRequest, EnrollBegin, Notice, Offer, Prompt, ProviderTest, ProvisionRequest,
-    Provisioned, RecoveryCodes, RemoveRequest, ResyncTokenRequest, TestProviderRequest, TokenFile,
-    VerifyRequest,
+    Answer, BindingRequest, Bound, Bypass, ConfirmAppRequest, ContactRequest, EnrollBegin, LinkRequest,
+    Notice, Offer, Prompt, ProviderTest, ProvisionRequest, Provisioned, RecoveryCodes, RemoveRequest,
+    ResyncTokenRequest, TestProviderRequest, TokenFile, VerifyRequest,
 };
 
 macro_rules! secret_message {
@@ -44,6 +44,10 @@ secret_message! {
     Bypass: code;
     TokenFile: password, key, data;
     ResyncTokenRequest: code, next_code;
+    LinkRequest: token;
+    BindingRequest: token, binding_code;
+    Bound: session;
+    ConfirmAppRequest: session, code;
 }
 
 #[cfg(test)]
