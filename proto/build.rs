@@ -11,7 +11,7 @@ const FILES: [&str; 5] = [
 ];
 
 /// Messages that carry what a person typed, a key or recovery codes: they get a hand-written `Debug` (src/redacted.rs).
-const SECRET: [&str; 20] = [
+const SECRET: [&str; 22] = [
     "TokenFile",
     "ResyncTokenRequest",
     "ContactRequest",
@@ -29,6 +29,8 @@ const SECRET: [&str; 20] = [
     "Provisioned",
     "Bypass",
     "LinkRequest",
+    "InviteRequest",
+    "Invitation",
     "BindingRequest",
     "Bound",
     "ConfirmAppRequest",

@@ -8,7 +8,7 @@ use tonic::{Request, transport::Channel};
 use twinlock_proto::{
     ADMIN_SOCKET, CLAIMED_BY, connect, limit,
     v1::{
-        AcceptClockRequest, Account, AccountRequest, AuditEntry, AuditRequest, BypassRequest, DaemonState,
+        AcceptClockRequest, Account, AccountRequest, AuditEntry, AuditRequest, DaemonState,
         ListAccountsRequest, ProvisionRequest, Requirement, ShowDaemonRequest, admin_client::AdminClient,
     },
 };
@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::{
     args::{Audit, Provision, ProvisionTotp, User},
     failure::{Failure, answered},
-    flags, offer,
+    flags, invite, lifecycle, offer,
     output::{self, clean, line},
     terminal, when,
 };
@@ -69,42 +69,12 @@ pub async fn user(runtime_dir: &Path, command: &User, json: bool) -> Result<(), 
         User::Contact { .. } | User::Require { .. } | User::Exempt { .. } | User::OpenEnrollment { .. } => {
             flags::set(runtime_dir, command, json).await
         }
-        User::Reset { name } => {
-            let removed = answered(client(runtime_dir).await?.reset_account(of(name)))
-                .await?
-                .into_inner()
-                .factors_removed;
-            if json {
-                return output::json(&serde_json::json!({ "user": name, "factors_removed": removed }));
-            }
-            line(format!("{}: {removed} factor(s) removed; the user is not enrolled now.", clean(name)))
-        }
-        User::Bypass { name, reason, lifetime, uses } => {
-            let message = BypassRequest {
-                user: name.clone(),
-                reason: reason.clone(),
-                lifetime_s: u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX),
-                uses: *uses,
-            };
-            let bypass =
-                answered(client(runtime_dir).await?.issue_bypass(request(message))).await?.into_inner();
-            let expires = output::time(bypass.expires);
-            if json {
-                return output::json(&serde_json::json!({ "code": bypass.code, "expires": expires }));
-            }
-            line(format!("Bypass code for {}: {}", clean(name), bypass.code))?;
-            line(format!("It lets in {uses} time(s) until {expires} and is not shown again."))
-        }
-        User::Unlock { name } => {
-            let forgotten = answered(client(runtime_dir).await?.unlock_account(of(name)))
-                .await?
-                .into_inner()
-                .failures_forgotten;
-            if json {
-                return output::json(&serde_json::json!({ "user": name, "failures_forgotten": forgotten }));
-            }
-            line(format!("{}: {forgotten} failure(s) forgotten.", clean(name)))
-        }
+        User::Invite { .. } => invite::run(runtime_dir, command, json).await,
+        User::Reset { .. }
+        | User::Bypass { .. }
+        | User::Unlock { .. }
+        | User::Adopt { .. }
+        | User::Purge { .. } => lifecycle::run(runtime_dir, command, json).await,
     }
 }
 

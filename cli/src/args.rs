@@ -129,6 +129,9 @@ pub struct EnrollTotp {
     /// Type a key of your own (Base32) instead of getting a new one
     #[arg(long)]
     pub secret: bool,
+    /// Prove yourself with the binding code of an invitation, where your account has no password
+    #[arg(long)]
+    pub invite: bool,
     /// How the QR code is drawn; by default as the terminal can show it
     #[arg(long, value_enum)]
     pub qr: Option<QrForm>,

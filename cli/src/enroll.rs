@@ -31,7 +31,8 @@ pub async fn totp(runtime_dir: &Path, options: &EnrollTotp, json: bool) -> Resul
         false => String::new(),
     };
     let (address, method) = (String::new(), String::new());
-    let begin = EnrollBegin { label: options.label.clone(), secret, address, method };
+    let invited = options.invite;
+    let begin = EnrollBegin { label: options.label.clone(), secret, address, method, invited };
     let (replies, queue) = beginning(begin)?;
     let mut client = client(runtime_dir).await?;
     let steps = answered(client.enroll_totp(queue)).await?.into_inner();
@@ -47,7 +48,8 @@ pub async fn contact(
 ) -> Result<(), Failure> {
     check_whose(whose)?;
     let (address, method) = (address.to_owned(), method.to_owned());
-    let begin = EnrollBegin { label: String::new(), secret: String::new(), address, method };
+    let (label, secret, invited) = (String::new(), String::new(), false);
+    let begin = EnrollBegin { label, secret, address, method, invited };
     let (replies, queue) = beginning(begin)?;
     let mut client = client(runtime_dir).await?;
     let steps = answered(client.enroll_contact(queue)).await?.into_inner();
@@ -122,7 +124,9 @@ async fn answer(question: &Question) -> Result<Answer, Failure> {
     let text = clean(&question.text);
     let typed = match question.subject() {
         Subject::Password => terminal::ask_hidden(&text).await?,
-        Subject::CurrentCode | Subject::NewCode | Subject::Saved => terminal::ask(&text).await?,
+        Subject::CurrentCode | Subject::NewCode | Subject::Saved | Subject::BindingCode => {
+            terminal::ask(&text).await?
+        }
         Subject::Unspecified => {
             return Err(Failure::new(LATER, "twinlockd asked something that only a newer version knows"));
         }

@@ -54,6 +54,9 @@ pub async fn set(runtime_dir: &Path, command: &User, json: bool) -> Result<(), F
         | User::Enroll { .. }
         | User::Reset { .. }
         | User::Unlock { .. }
+        | User::Invite { .. }
+        | User::Adopt { .. }
+        | User::Purge { .. }
         | User::Bypass { .. } => Err(Failure::usage("that says nothing of a user")),
     }
 }

@@ -6,6 +6,8 @@ mod doctor;
 mod enroll;
 mod failure;
 mod flags;
+mod invite;
+mod lifecycle;
 mod offer;
 mod output;
 mod own;

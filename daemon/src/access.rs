@@ -23,6 +23,11 @@ pub enum Entrance {
     User,
     /// `admin.sock`.
     Admin,
+    /// `web.sock`.
+    Web {
+        /// The uid that the page runs as: the owner of the socket.
+        page: u32,
+    },
 }
 
 /// The process at the other end, as the kernel says. The pid is for logs only: it may be another's by now.
@@ -40,29 +45,40 @@ pub struct Caller {
     pub allowance: Arc<Allowance>,
 }
 
-/// Requests of one uid: 60, and one more each second. Root has no limit.
+/// Requests of one uid: 60 at once, and one more each second. Root has no limit; the enrollment page asks for many, whom it
+/// limits one by one.
 #[derive(Debug)]
 pub struct Allowance {
-    unlimited: bool,
+    /// At once, and a minute.
+    most: Option<f64>,
     left: Mutex<(f64, Instant)>,
 }
 
-/// Requests at once, and a minute.
-const REQUESTS: f64 = 60.0;
+const OF_USER: f64 = 60.0;
+const OF_PAGE: f64 = 1200.0;
 
 impl Allowance {
     /// A whole one.
     #[must_use]
-    pub fn of(uid: u32, now: Instant) -> Self {
-        Self { unlimited: uid == 0, left: Mutex::new((REQUESTS, now)) }
+    pub fn of(entrance: Entrance, uid: u32, now: Instant) -> Self {
+        let most = match (entrance, uid) {
+            (Entrance::Web { .. }, _) => Some(OF_PAGE),
+            (_, 0) => None,
+            (Entrance::Login | Entrance::User | Entrance::Admin, _) => Some(OF_USER),
+        };
+        Self { most, left: Mutex::new((most.unwrap_or_default(), now)) }
     }
 
     /// Takes one request; false when there is none.
     pub fn take(&self, now: Instant) -> bool {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let refilled = now.saturating_duration_since(left.1).as_secs_f64() * REQUESTS / 60.0;
-        *left = ((left.0 + refilled).min(REQUESTS), now);
-        if self.unlimited || left.0 >= 1.0 {
+        let Some(most) = self.most else {
+            left.1 = now;
+            return true;
+        };
+        let refilled = now.saturating_duration_since(left.1).as_secs_f64() * most / 60.0;
+        *left = ((left.0 + refilled).min(most), now);
+        if left.0 >= 1.0 {
             left.0 -= 1.0;
             return true;
         }
@@ -93,6 +109,10 @@ pub struct Administrator {
     actor: String,
     claimed_by: String,
 }
+
+/// The process that shows the enrollment page.
+#[derive(Debug)]
+pub struct EnrollmentPage(());
 
 /// Who may log somebody in.
 #[derive(Debug)]
@@ -151,7 +171,7 @@ pub fn applicant<T>(request: &Request<T>) -> Result<Applicant, Status> {
     match (caller.entrance, caller.uid) {
         (Entrance::Login, 0) => Ok(Applicant::Host(PamHost(()))),
         (Entrance::User, uid) => Ok(Applicant::Own(Owner { uid })),
-        (Entrance::Login | Entrance::Admin, _) => Err(refused()),
+        (Entrance::Login | Entrance::Admin | Entrance::Web { .. }, _) => Err(refused()),
     }
 }
 
@@ -164,7 +184,7 @@ pub fn owner<T>(request: &Request<T>) -> Result<Owner, Status> {
     let caller = caller(request)?;
     match caller.entrance {
         Entrance::User => Ok(Owner { uid: caller.uid }),
-        Entrance::Login | Entrance::Admin => Err(refused()),
+        Entrance::Login | Entrance::Admin | Entrance::Web { .. } => Err(refused()),
     }
 }
 
@@ -181,7 +201,20 @@ pub fn administrator<T>(request: &Request<T>) -> Result<Administrator, Status> {
             let claimed_by = printable(claim.unwrap_or_default(), 128);
             Ok(Administrator { actor: format!("uid {}", caller.uid), claimed_by })
         }
-        (Entrance::Admin | Entrance::Login | Entrance::User, _) => Err(refused()),
+        (Entrance::Admin | Entrance::Login | Entrance::User | Entrance::Web { .. }, _) => Err(refused()),
+    }
+}
+
+/// The capability to ask for what the enrollment page shows.
+///
+/// # Errors
+///
+/// When the caller may not.
+pub fn enrollment_page<T>(request: &Request<T>) -> Result<EnrollmentPage, Status> {
+    let caller = caller(request)?;
+    match caller.entrance {
+        Entrance::Web { page } if caller.uid == page => Ok(EnrollmentPage(())),
+        Entrance::Web { .. } | Entrance::Login | Entrance::User | Entrance::Admin => Err(refused()),
     }
 }
 
@@ -195,7 +228,7 @@ mod tests {
 
     fn request(entrance: Entrance, uid: u32) -> Request<()> {
         let mut request = Request::new(());
-        let allowance = Arc::new(Allowance::of(uid, Instant::now()));
+        let allowance = Arc::new(Allowance::of(entrance, uid, Instant::now()));
         request.extensions_mut().insert(Caller {
             entrance,
             uid,
@@ -209,7 +242,7 @@ mod tests {
     #[test]
     fn each_socket_gives_its_own_capability_and_no_other() {
         for uid in [0, 1000] {
-            for entrance in [Entrance::Login, Entrance::User, Entrance::Admin] {
+            for entrance in [Entrance::Login, Entrance::User, Entrance::Admin, Entrance::Web { page: 1000 }] {
                 let request = request(entrance, uid);
                 let host = matches!(applicant(&request), Ok(Applicant::Host(_)));
                 let own = matches!(applicant(&request), Ok(Applicant::Own(Owner { uid: of })) if of == uid);
@@ -217,6 +250,8 @@ mod tests {
                 assert_eq!(own, entrance == Entrance::User);
                 assert_eq!(owner(&request).is_ok(), entrance == Entrance::User);
                 assert_eq!(administrator(&request).is_ok(), entrance == Entrance::Admin && uid == 0);
+                let page = entrance == Entrance::Web { page: 1000 } && uid == 1000;
+                assert_eq!(enrollment_page(&request).is_ok(), page, "root is not the page either");
             }
         }
     }
@@ -224,18 +259,21 @@ mod tests {
     #[test]
     fn a_uid_has_60_requests_and_one_more_each_second_and_root_has_no_limit() {
         let start = Instant::now();
-        let allowance = Allowance::of(1000, start);
+        let allowance = Allowance::of(Entrance::User, 1000, start);
         assert_eq!((0..100).filter(|_| allowance.take(start)).count(), 60);
         assert!(allowance.take(start + Duration::from_secs(1)));
         assert!(!allowance.take(start + Duration::from_secs(1)));
-        let root = Allowance::of(0, start);
+        let root = Allowance::of(Entrance::Login, 0, start);
         assert!((0..1000).all(|_| root.take(start)));
+        let page = Allowance::of(Entrance::Web { page: 33 }, 33, start);
+        assert_eq!((0..2000).filter(|_| page.take(start)).count(), 1200);
     }
 
     #[test]
     fn without_credentials_nothing_is_allowed() {
         let request = Request::new(());
         assert!(applicant(&request).is_err() && owner(&request).is_err() && administrator(&request).is_err());
+        assert!(enrollment_page(&request).is_err());
     }
 
     #[test]

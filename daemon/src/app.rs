@@ -15,7 +15,7 @@ use std::{
 use nix::sys::{resource, stat};
 use tokio::{net::UnixListener, signal::unix, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use twinlock_proto::{ADMIN_SOCKET, LOGIN_SOCKET, USER_SOCKET};
+use twinlock_proto::{ADMIN_SOCKET, LOGIN_SOCKET, USER_SOCKET, WEB_SOCKET, WEB_USER};
 
 use crate::{
     access::Entrance,
@@ -219,6 +219,7 @@ async fn compose(options: &Options, config: Config, origin: &Origin) -> Result<P
         in_force: RwLock::new(Arc::new(in_force)),
         openings: RwLock::default(),
         hashing: Ports::places_for_hashing(),
+        shown: tokio::sync::Mutex::default(),
     })
 }
 
@@ -240,7 +241,11 @@ async fn prepare(directory: &dyn Directory, config: Config, origin: &Origin) -> 
     for (what, name, rule) in rules.nobody(&ids) {
         tracing::warn!("there is no {what} \"{}\" ({rule})", printable(name, 64));
     }
-    InForce::new(config, describe(origin), &host_name(), &ids)
+    let logo = config.web.read_logo().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the enrollment page shows no logo");
+        Vec::new()
+    });
+    InForce { logo, ..InForce::new(config, describe(origin), &host_name(), &ids) }
 }
 
 /// Reads the configuration again. One with errors changes nothing.
@@ -315,6 +320,11 @@ fn listeners(folder: &Path) -> Result<Vec<(Entrance, UnixListener)>, Failure> {
             Some(LOGIN_SOCKET) => Entrance::Login,
             Some(USER_SOCKET) => Entrance::User,
             Some(ADMIN_SOCKET) => Entrance::Admin,
+            Some(WEB_SOCKET) => {
+                let path = address.as_pathname().unwrap_or(Path::new(WEB_SOCKET));
+                let file = stat::stat(path).map_err(|error| failed("a passed socket", error.into()))?;
+                Entrance::Web { page: file.st_uid }
+            }
             name => {
                 let error = io::Error::other(format!("{} is none of ours", name.unwrap_or("an unnamed one")));
                 return Err(failed("a passed socket", error));
@@ -333,8 +343,23 @@ fn listeners(folder: &Path) -> Result<Vec<(Entrance, UnixListener)>, Failure> {
             let listener = bind(&path, mode).and_then(adopt);
             listeners.push((entrance, listener.map_err(|error| failed(&path.display().to_string(), error))?));
         }
+        listeners.extend(for_page(folder)?);
     }
     Ok(listeners)
+}
+
+/// The socket of the enrollment page, if there is a user to run that.
+fn for_page(folder: &Path) -> Result<Option<(Entrance, UnixListener)>, Failure> {
+    let path = folder.join(WEB_SOCKET);
+    let failed = |error| Failure::Io(path.display().to_string(), error);
+    // A directory that cannot say keeps no login waiting: there is no page then.
+    let Ok(Some(user)) = nix::unistd::User::from_name(WEB_USER) else {
+        let _ = fs::remove_file(&path);
+        return Ok(None);
+    };
+    let listener = bind(&path, 0o600).map_err(failed)?;
+    std::os::unix::fs::chown(&path, Some(user.uid.as_raw()), None).map_err(failed)?;
+    Ok(Some((Entrance::Web { page: user.uid.as_raw() }, adopt(listener).map_err(failed)?)))
 }
 
 /// Binds in a folder that is root's alone; the umask keeps the socket closed until it has its mode.

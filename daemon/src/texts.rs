@@ -50,7 +50,7 @@ impl Language {
 
 /// One language.
 ///
-/// `{code}`, `{user}`, `{host}`, `{service}`, `{lifetime}` and `{masked}` (another address) stand for what they say; `{rhost}`
+/// `{code}`, `{link}`, `{user}`, `{host}`, `{service}`, `{lifetime}` and `{masked}` (another address) stand for what they say; `{rhost}`
 /// is where the login comes from, and `{origin}` the words around it, or nothing.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -109,6 +109,8 @@ pub struct Letters {
     pub changed: Letter,
     /// An administrator tries the way.
     pub test: Letter,
+    /// A link by which an app can be set up.
+    pub invitation: Letter,
 }
 
 /// A letter.
@@ -117,7 +119,7 @@ pub struct Letters {
 pub struct Letter {
     /// Without the code: it is shown where everybody looks.
     pub subject: String,
-    /// The code is its first line.
+    /// The code, or the link, is its first line.
     pub text: String,
 }
 
@@ -135,7 +137,8 @@ mod tests {
     /// The basic set of GSM 7 bit, without what counts twice.
     const GSM: &str = "@£$¥èéùìòÇ\nØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
 
-    const PLACES: [&str; 8] = ["code", "user", "host", "service", "lifetime", "masked", "rhost", "origin"];
+    const PLACES: [&str; 9] =
+        ["code", "link", "user", "host", "service", "lifetime", "masked", "rhost", "origin"];
 
     fn languages() -> impl Iterator<Item = (&'static str, Texts)> {
         FILES.iter().map(|(name, text)| {
@@ -185,19 +188,20 @@ mod tests {
     #[test]
     fn a_letter_has_the_code_in_its_first_line_and_in_no_subject() {
         for (name, texts) in languages() {
-            let Letters { origin, login, confirm, changed, test } = &texts.mail;
+            let Letters { origin, login, confirm, changed, test, invitation } = &texts.mail;
             for letter in [login, confirm] {
                 assert!(letter.text.starts_with("{code}\n\n"), "{name}");
             }
+            assert!(invitation.text.starts_with("{link}\n\n"), "{name}");
             assert!(origin.contains("{rhost}") && login.text.contains("{origin}"), "{name}");
-            for text in
-                [login, confirm, changed, test].into_iter().flat_map(|letter| [&letter.subject, &letter.text])
-            {
+            let all = [login, confirm, changed, test, invitation];
+            for text in all.into_iter().flat_map(|letter| [&letter.subject, &letter.text]) {
                 let template = leon::Template::parse(text).unwrap();
                 assert!(template.keys().all(|key| PLACES.contains(key)), "{name}: {text}");
                 assert!(text.lines().count() <= 15, "{name}: {text}");
             }
-            for letter in [login, confirm, changed, test] {
+            for letter in all {
+                assert!(!letter.subject.contains("{link}"), "{name}");
                 assert!(!letter.subject.contains("{code}") && letter.subject.lines().count() == 1, "{name}");
             }
         }

@@ -185,6 +185,7 @@ async fn world() -> World {
         )),
         openings: RwLock::default(),
         hashing: Ports::places_for_hashing(),
+        shown: tokio::sync::Mutex::default(),
     });
     ports.note_openings().await.unwrap();
     let stop = CancellationToken::new();

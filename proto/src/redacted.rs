@@ -6,9 +6,9 @@ use std::fmt;
 use zeroize::Zeroize;
 
 use crate::v1::{
-    Answer, BindingRequest, Bound, Bypass, ConfirmAppRequest, ContactRequest, EnrollBegin, LinkRequest,
-    Notice, Offer, Prompt, ProviderTest, ProvisionRequest, Provisioned, RecoveryCodes, RemoveRequest,
-    ResyncTokenRequest, TestProviderRequest, TokenFile, VerifyRequest,
+    Answer, BindingRequest, Bound, Bypass, ConfirmAppRequest, ContactRequest, EnrollBegin, Invitation,
+    InviteRequest, LinkRequest, Notice, Offer, Prompt, ProviderTest, ProvisionRequest, Provisioned,
+    RecoveryCodes, RemoveRequest, ResyncTokenRequest, TestProviderRequest, TokenFile, VerifyRequest,
 };
 
 macro_rules! secret_message {
@@ -45,6 +45,8 @@ secret_message! {
     TokenFile: password, key, data;
     ResyncTokenRequest: code, next_code;
     LinkRequest: token;
+    InviteRequest: email;
+    Invitation: link, binding_code;
     BindingRequest: token, binding_code;
     Bound: session;
     ConfirmAppRequest: session, code;

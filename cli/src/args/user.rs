@@ -48,6 +48,20 @@ pub enum User {
         #[arg(long, value_enum, value_name = "KIND", conflicts_with_all = ["email", "phone", "verified"])]
         remove: Option<ContactKind>,
     },
+    /// Give out a link by which a user sets up an authenticator app in a browser, and the binding code that it asks for
+    Invite {
+        #[arg(required_unless_present = "group")]
+        name: Option<String>,
+        /// Everybody in this group who has no factor
+        #[arg(long, conflicts_with_all = ["name", "email"])]
+        group: Option<String>,
+        /// Where to mail it, instead of the user's own address; it is not kept
+        #[arg(long, value_name = "ADDRESS")]
+        email: Option<String>,
+        /// Do not mail it: you hand it over
+        #[arg(long, conflicts_with = "email")]
+        no_mail: bool,
+    },
     /// Require a second factor of a user, whatever the roles say
     Require {
         name: String,
@@ -80,6 +94,10 @@ pub enum User {
     },
     /// Remove all factors of an account: it is then not enrolled, not exempt
     Reset { name: String },
+    /// Bind an account to the uid that its user has now: say so only if it is the same person
+    Adopt { name: String },
+    /// Forget a user: factors, contacts, codes, failures, what was said of them; the audit trail stays
+    Purge { name: String },
     /// Forget the failures that throttle an account
     Unlock { name: String },
     /// Hand out a code that lets a user in without their factor, for a time

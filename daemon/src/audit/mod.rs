@@ -32,6 +32,14 @@ pub enum Event {
     OpenEnrollment,
     /// A contact was set or removed; the reason has its masked form.
     Contact,
+    /// A link to set up an app was given out; the reason says where it was mailed.
+    Invite,
+    /// Somebody typed the binding code of a link, right or wrong.
+    Binding,
+    /// An administrator bound an account to its user's new uid.
+    Adopt,
+    /// An administrator had a user forgotten.
+    Purge,
     /// A code was sent, or was not: the reason says why.
     Send,
     /// An administrator imported hard tokens; the reason says how many.
@@ -66,7 +74,7 @@ pub enum Event {
 
 impl Event {
     /// Every event, for filters and documentation.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 32] = [
         Self::Login,
         Self::Verify,
         Self::Password,
@@ -80,6 +88,10 @@ impl Event {
         Self::Exempt,
         Self::OpenEnrollment,
         Self::Contact,
+        Self::Invite,
+        Self::Binding,
+        Self::Adopt,
+        Self::Purge,
         Self::Send,
         Self::TokenImport,
         Self::TokenAssign,
@@ -114,6 +126,10 @@ impl Event {
             Self::Exempt => "exempt",
             Self::OpenEnrollment => "open-enrollment",
             Self::Contact => "contact",
+            Self::Invite => "invite",
+            Self::Binding => "binding",
+            Self::Adopt => "adopt",
+            Self::Purge => "purge",
             Self::Send => "send",
             Self::TokenImport => "token-import",
             Self::TokenAssign => "token-assign",

@@ -15,6 +15,7 @@ mod provider;
 mod recovery;
 mod telephone;
 mod totp;
+mod web;
 
 pub use account::Account;
 pub use codes::Codes;
@@ -30,6 +31,7 @@ pub use provider::{Provider, SHIPPED, is_local};
 pub use recovery::Recovery;
 pub use telephone::{Call, Sms};
 pub use totp::Totp;
+pub use web::Web;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -69,6 +71,8 @@ pub struct Config {
     pub call: Call,
     /// How people come to their first factor.
     pub enrollment: Enrollment,
+    /// The enrollment page.
+    pub web: Web,
     /// PAM's account phase.
     pub account: Account,
     /// Who needs a second factor where.
@@ -99,6 +103,8 @@ impl Config {
             email,
             sms,
             call,
+            enrollment,
+            web,
             role,
             provider,
             preset,
@@ -122,6 +128,8 @@ impl Config {
         email.check(&mut findings);
         sms.check(&mut findings);
         call.check(&mut findings);
+        enrollment.check(&mut findings);
+        web.check(&mut findings);
         provider::check(provider, preset, &mut findings);
         for (method, regions) in [(Method::Sms, &sms.regions), (Method::Call, &call.regions)] {
             let carried = provider.iter().any(|provider| self.recipe(provider, method).is_some());

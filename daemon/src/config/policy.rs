@@ -114,7 +114,7 @@ impl Role {
                 "write a time up to 30d: until then a stolen password can enroll",
             );
         }
-        let enrolls = self.enrollment == Enrollment::AtLogin;
+        let enrolls = self.enrollment != Enrollment::Admin;
         if (enrolls || self.offer_enrollment) && !self.methods.contains(&Method::Totp) {
             error(
                 "methods",
@@ -221,7 +221,8 @@ impl Exempt {
     }
 }
 
-fn parse_network(text: &str) -> Option<ipnet::IpNet> {
+/// An address alone is a network of one.
+pub(super) fn parse_network(text: &str) -> Option<ipnet::IpNet> {
     text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(ipnet::IpNet::from))
 }
 

@@ -12,7 +12,7 @@ use lettre::{
     },
 };
 
-use super::{Address, EMAIL, Health, Message, Outcome, Refusal, credential::Credentials, sendmail};
+use super::{Address, EMAIL, Health, Message, Outcome, Refusal, Text, credential::Credentials, sendmail};
 use crate::{
     config::{Config, Email, Tls, Transport},
     engine::prompt,
@@ -214,7 +214,12 @@ fn words(language: Language, message: &Message) -> (String, String) {
         ("origin", origin.as_str()),
         ("lifetime", lifetime.as_str()),
     ];
-    let (letter, own) = text.choose([&texts.login, &texts.confirm, &texts.changed, &texts.test]);
+    let (letter, own) = match text {
+        Text::Invitation(link) => (&texts.invitation, Some(("link", link.expose().as_str()))),
+        other => other
+            .choose([&texts.login, &texts.confirm, &texts.changed, &texts.test])
+            .unwrap_or((&texts.test, None)),
+    };
     values.extend(own);
     (fill(&letter.subject, &values), fill(&letter.text, &values))
 }

@@ -115,6 +115,8 @@ pub enum Text {
     Login(Secret<String>),
     /// The code that shows that an address is its owner's.
     Confirm(Secret<String>),
+    /// A link by which an app can be set up; only by mail.
+    Invitation(Secret<String>),
     /// Codes go to another address from now on: its masked form.
     Changed(String),
     /// An administrator tries the way.
@@ -122,16 +124,17 @@ pub enum Text {
 }
 
 impl Text {
-    /// What says it, of a text for each kind; and the value that only this kind has.
+    /// What says it, of a text for each kind that can go by every way; and the value that only this kind has.
     fn choose<'a, T>(
         &'a self,
         [login, confirm, changed, test]: [&'a T; 4],
-    ) -> (&'a T, Option<(&'static str, &'a str)>) {
+    ) -> Option<(&'a T, Option<(&'static str, &'a str)>)> {
         match self {
-            Self::Login(code) => (login, Some(("code", code.expose()))),
-            Self::Confirm(code) => (confirm, Some(("code", code.expose()))),
-            Self::Changed(masked) => (changed, Some(("masked", masked))),
-            Self::Test => (test, None),
+            Self::Login(code) => Some((login, Some(("code", code.expose())))),
+            Self::Confirm(code) => Some((confirm, Some(("code", code.expose())))),
+            Self::Changed(masked) => Some((changed, Some(("masked", masked)))),
+            Self::Test => Some((test, None)),
+            Self::Invitation(_) => None,
         }
     }
 }

@@ -49,6 +49,7 @@ pub(super) fn of(language: Language, message: &Message) -> Speech {
         }
         Text::Changed(_) => parts.push(said(&texts.changed)),
         Text::Test => parts.push(said(&texts.test)),
+        Text::Invitation(_) => {} // goes by mail alone
     }
     Speech { plain: plain(&parts), ssml: ssml(&parts), twiml: twiml(&parts, &texts.language), digits }
 }

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 use super::{
     checking::Checking,
     enrolling::{self, Confirmed, Preparing, Showing},
+    inviting::{Invited, Inviting},
     policy::{Decision, Method, Release, Verdict},
     prompt,
     proof::Granted,
@@ -82,6 +83,8 @@ pub enum Turn {
     Check(Checking),
     /// Send a code and come back with what became of it.
     Send(Sending),
+    /// Have a link mailed and come back with its binding code.
+    Invite(Inviting),
     /// Make a key and come back with it.
     Prepare(Preparing),
     /// Have the store take in the new factor and come back with what it says.
@@ -150,6 +153,8 @@ pub(super) struct Course {
     pub(super) sent: Option<Sent>,
     /// Codes that were sent, or tried to be.
     pub(super) sends: u32,
+    /// The link by which the factor is set up that is asked for.
+    pub(super) invited: Option<Invited>,
 }
 
 /// Begins a login. `standing` is that of its budgets.
@@ -158,7 +163,7 @@ pub fn begin(login: Login, decision: Decision, standing: Standing, now: Timestam
     let hopeless = login.key_missing;
     let known = login.first_factor == FirstFactor::Known;
     let resumed = login.resumed && !login.offers.is_empty();
-    let course = Course { login, wrong: 0, malformed: 0, sent: None, sends: 0 };
+    let course = Course { login, wrong: 0, malformed: 0, sent: None, sends: 0, invited: None };
     if hopeless {
         return course.ask_in_vain("", "no-key");
     }
@@ -166,11 +171,12 @@ pub fn begin(login: Login, decision: Decision, standing: Standing, now: Timestam
         Verdict::Offer(release) if known => enrolling::offer(course, release),
         Verdict::Skip(release) | Verdict::Offer(release) => Turn::Finish(Ending::NotNeeded(release, None)),
         Verdict::Enroll if known => enrolling::required(course),
+        Verdict::Invite if known => Turn::Invite(Inviting::new(course)),
         Verdict::Deny if known => {
             let asking = Asking { course, hope: Hope::None("not-enrolled") };
             Turn::Ask(asking, prompt::NOT_SET_UP.into())
         }
-        Verdict::Deny | Verdict::Enroll | Verdict::Ask => {
+        Verdict::Deny | Verdict::Enroll | Verdict::Invite | Verdict::Ask => {
             let prefix = if known { throttled(standing, now) } else { None };
             let stranded = known && course.login.offers.is_empty() && !course.login.has_codes;
             let prefix = prefix.or_else(|| stranded.then(|| prompt::NO_WAY.to_owned()));
@@ -192,6 +198,9 @@ impl Course {
     }
 
     fn question(&self) -> String {
+        if let Some(invited) = &self.invited {
+            return prompt::by_link(&invited.masked, &invited.code);
+        }
         let Login { offers, has_codes, asked_of, .. } = &self.login;
         let mut words: Vec<&str> = offers.iter().map(|offered| offered.method.name()).collect();
         match (&self.sent, offers.first()) {
@@ -240,6 +249,10 @@ impl Course {
 
     pub(super) const fn login(&self) -> &Login {
         &self.login
+    }
+
+    pub(super) const fn login_mut(&mut self) -> &mut Login {
+        &mut self.login
     }
 
     pub(super) const fn resumed(&self) -> bool {

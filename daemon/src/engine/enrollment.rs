@@ -91,6 +91,8 @@ pub enum Proof {
     /// A code of another factor, or one that was sent to a contact (`None`: a spare code), which must still be there, then one
     /// of the new.
     Code(Match, Option<FactorId>),
+    /// An invitation whose link and binding code were shown, and which is not over yet; then a code of the new one.
+    Invitation(Match, FactorId),
     /// An administrator; it counts at once, or from its first code on.
     Administrator {
         /// At once.

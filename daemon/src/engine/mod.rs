@@ -7,6 +7,8 @@ pub mod conversation;
 pub mod delivery;
 pub mod enrolling;
 pub mod enrollment;
+pub mod invitation;
+pub mod inviting;
 pub mod policy;
 pub mod prompt;
 pub mod proof;

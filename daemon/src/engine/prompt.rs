@@ -64,6 +64,18 @@ pub const CLOCK: &str = "The clock of this host is wrong; use a recovery code. "
 /// Instead of the prompt, where a factor is required and there is none.
 pub const NOT_SET_UP: &str = "No second factor is set up; ask your administrator. Press Enter: ";
 
+/// Asks for a code of an app that is set up meanwhile, by a link; `masked`: where that was mailed, empty where somebody was
+/// given it.
+#[must_use]
+pub fn by_link(masked: &str, code: &str) -> String {
+    let which =
+        if masked.is_empty() { "that you were given".to_owned() } else { format!("mailed to {masked}") };
+    format!("Open the link {which}, type {code} there, then type the code your app shows: ")
+}
+
+/// Instead of the prompt, where a link was to be mailed and was not.
+pub const NOT_MAILED: &str = "The link to set up a second factor could not be mailed; try again later, or ask your administrator. Press Enter: ";
+
 /// Whether to set up a factor that is not required.
 pub const OFFER: &str = "Set up a second factor now? Type yes, or press Enter to skip: ";
 
@@ -178,6 +190,9 @@ mod tests {
             sent("email", &of) + &code(Some(&of), &["resend", "sms", "call"]),
             NO_MORE.to_owned() + &send("email", &of, &["sms", "call"]),
             NOT_SET_UP.into(),
+            NOT_MAILED.into(),
+            WRONG.to_owned() + &by_link(&of, "AB12-CD34"),
+            by_link("", "AB12-CD34"),
             NO_WAY.to_owned() + &code(Some(&of), &[]),
             throttled(None) + &code(Some(&of), &[]),
             WRONG.to_owned(),

@@ -4,6 +4,7 @@
 pub mod code;
 pub mod delivered;
 pub mod hotp;
+pub mod link;
 pub mod spare;
 pub mod totp;
 

@@ -9,11 +9,11 @@ use tonic::{Request, Response, Status, Streaming};
 use twinlock_proto::v1::{
     self, AcceptClockRequest, AccountRequest, AssignTokenRequest, AuditEntry, AuditRequest,
     BackupStoreRequest, Bypass, BypassRequest, CheckStoreRequest, Chunk, ContactRequest, DaemonState,
-    ExemptRequest, ExplainRequest, Explanation, ListAccountsRequest, ListProvidersRequest, ListTokensRequest,
-    OpenAccountRequest, OpenRoleRequest, ProviderTest, Providers, ProvisionRequest, Provisioned,
-    RequireRequest, ResetResult, ResyncTokenRequest, RoleOpening, RotateKeyRequest, Rotation,
-    ShowDaemonRequest, StoreReport, TestProviderRequest, TokenFile, TokenImport, TokenRequest, TokenResync,
-    UnlockResult, admin_server,
+    ExemptRequest, ExplainRequest, Explanation, GroupInvitation, InviteRequest, ListAccountsRequest,
+    ListProvidersRequest, ListTokensRequest, OpenAccountRequest, OpenRoleRequest, ProviderTest, Providers,
+    ProvisionRequest, Provisioned, RequireRequest, ResetResult, ResyncTokenRequest, RoleOpening,
+    RotateKeyRequest, Rotation, ShowDaemonRequest, StoreReport, TestProviderRequest, TokenFile, TokenImport,
+    TokenRequest, TokenResync, UnlockResult, admin_server,
 };
 
 use super::{
@@ -38,6 +38,7 @@ impl Service {
 impl admin_server::Admin for Service {
     type ListAccountsStream = ReceiverStream<Result<v1::Account, Status>>;
     type ReadAuditStream = ReceiverStream<Result<AuditEntry, Status>>;
+    type InviteGroupStream = ReceiverStream<Result<GroupInvitation, Status>>;
     type ListTokensStream = ReceiverStream<Result<v1::Token, Status>>;
     type BackupStoreStream = ReceiverStream<Result<Chunk, Status>>;
 
@@ -59,6 +60,42 @@ impl admin_server::Admin for Service {
     async fn show_account(&self, request: Request<AccountRequest>) -> Result<Response<v1::Account>, Status> {
         let administrator = access::administrator(&request)?;
         let answer = self.ports.show(&administrator, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn invite_user(&self, request: Request<InviteRequest>) -> Result<Response<v1::Invitation>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.invite(&administrator, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn invite_group(
+        &self,
+        request: Request<InviteRequest>,
+    ) -> Result<Response<Self::InviteGroupStream>, Status> {
+        let administrator = access::administrator(&request)?;
+        let (sender, receiver) = mpsc::channel(4);
+        let (ports, request) = (Arc::clone(&self.ports), request.into_inner());
+        tokio::spawn(async move {
+            if let Err(error) = ports.invite_group(&administrator, &request, &sender).await {
+                let _ = sender.send(Err(undecided(&error))).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn adopt_account(&self, request: Request<AccountRequest>) -> Result<Response<v1::Account>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.adopt(&administrator, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn purge_account(
+        &self,
+        request: Request<AccountRequest>,
+    ) -> Result<Response<v1::PurgeResult>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.purge(&administrator, request.get_ref()).await;
         answer.map(Response::new).map_err(|error| undecided(&error))
     }
 

@@ -1,8 +1,8 @@
 //! What an administrator does with accounts, and sees of the daemon.
 
 use twinlock_proto::v1::{
-    AccountRequest, DaemonState, ExplainRequest, Explanation, ProvisionRequest, Provisioned, ResetResult,
-    UnlockResult, explanation,
+    self, AccountRequest, DaemonState, ExplainRequest, Explanation, ProvisionRequest, Provisioned,
+    PurgeResult, ResetResult, UnlockResult, explanation,
 };
 
 use super::{
@@ -93,6 +93,39 @@ impl Ports {
         Ok(UnlockResult { failures_forgotten: self.store.unlock(&name, named.account.uid, record).await? })
     }
 
+    /// Binds an account to the uid that its user has now.
+    pub(super) async fn adopt(
+        &self,
+        by: &Administrator,
+        request: &AccountRequest,
+    ) -> Result<v1::Account, Undecided> {
+        let name =
+            UserName::parse(&request.user).map_err(|_| Undecided::Malformed("that is not a user name"))?;
+        let found = self.directory.by_name(Lane::Admin, &name, &self.in_force().named).await?;
+        let account = found.ok_or_else(|| Undecided::NotFound(format!("there is no user {name}")))?;
+        let nothing = || Undecided::NotFound(format!("nothing is known of {name} here"));
+        let portfolio = self.store.portfolio(&name).await?.ok_or_else(nothing)?;
+        if portfolio.uid != account.uid {
+            let secrets = self.resealed_for(&portfolio, account.uid)?;
+            let told = format!("uid {}, was {}", account.uid, portfolio.uid);
+            let record = self.record(by, audit::Event::Adopt, &account.name, "", &told);
+            self.store.adopt(portfolio.account, account.uid, secrets, record).await?;
+        }
+        self.show(by, request).await
+    }
+
+    /// Forgets a user, whom NSS need not know.
+    pub(super) async fn purge(
+        &self,
+        by: &Administrator,
+        request: &AccountRequest,
+    ) -> Result<PurgeResult, Undecided> {
+        let name =
+            UserName::parse(&request.user).map_err(|_| Undecided::Malformed("that is not a user name"))?;
+        let record = self.record(by, audit::Event::Purge, name.as_str(), "", "");
+        Ok(PurgeResult { purged: self.store.purge(&name, record).await? })
+    }
+
     pub(super) async fn explain(
         &self,
         _: &Administrator,
@@ -111,7 +144,7 @@ impl Ports {
         };
         let outcome = match decision.verdict {
             policy::Verdict::Ask => explanation::Outcome::Ask,
-            policy::Verdict::Enroll => explanation::Outcome::Enroll,
+            policy::Verdict::Enroll | policy::Verdict::Invite => explanation::Outcome::Enroll,
             policy::Verdict::Skip(_) | policy::Verdict::Offer(_) => explanation::Outcome::Skip,
             policy::Verdict::Deny => explanation::Outcome::Deny,
         };

@@ -74,6 +74,7 @@ async fn run(ports: &Arc<Ports>, owner: &Owner, talk: &mut Talk) -> Result<enrol
         match vouch(ports, owner, (&own, &decision), wanted.kind().methods(wanted.line()), talk).await? {
             Vouched::Password => Voucher::FirstFactor,
             Vouched::Code(factor) => Voucher::Code(factor),
+            Vouched::Invitation(_) => return Err(Undecided::Malformed("an invitation is for an app").into()),
         };
     confirm(ports, owner, &own, (&force, &wanted, method), talk).await?;
     let subject = own_subject(owner, &own.account);

@@ -13,7 +13,7 @@ use super::{
     spares::told,
     status::{Undecided, undecided},
     talk::{End, Steps, Talk, refused},
-    vouching::{Vouched, record, vouch},
+    vouching::{Vouched, binding_code, record, vouch},
 };
 use crate::{
     access::Owner,
@@ -84,7 +84,10 @@ async fn run(ports: &Arc<Ports>, owner: &Owner, talk: &mut Talk) -> Result<enrol
     if ports.trust_in_clock() != Trust::Believed {
         return Err(answers::clock_is_off().into());
     }
-    let vouched = vouch(ports, owner, (&own, &decision), &[Method::Totp], talk).await?;
+    let vouched = match begin.invited {
+        true => binding_code(ports, owner, &own, talk).await?,
+        false => vouch(ports, owner, (&own, &decision), &[Method::Totp], talk).await?,
+    };
     let pending = Pending { key, parameters, label };
     let matched = confirm(ports, &own, &pending, talk).await?;
     let left = own.portfolio.as_ref().map_or(0, |portfolio| portfolio.recovery_left);
@@ -95,6 +98,7 @@ async fn run(ports: &Arc<Ports>, owner: &Owner, talk: &mut Talk) -> Result<enrol
     let proof = match vouched {
         Vouched::Password => Proof::FirstFactor(matched),
         Vouched::Code(factor) => Proof::Code(matched, factor),
+        Vouched::Invitation(id) => Proof::Invitation(matched, id),
     };
     let new = ports.new_factor((&own.account.name, own.account.uid), pending, proof, rows)?;
     let enrolled = store(ports, owner, &own, new).await?;

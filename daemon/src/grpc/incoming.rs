@@ -40,6 +40,7 @@ fn places(entrance: Entrance) -> usize {
             usize::try_from(descriptors / 4).unwrap_or(usize::MAX).min(256)
         }
         Entrance::Admin => 32,
+        Entrance::Web { .. } => 8,
     }
 }
 
@@ -92,7 +93,8 @@ fn admit(stream: UnixStream, entrance: Entrance, open: &Arc<Mutex<Open>>) -> Opt
     if state.allowances.len() >= ALLOWANCES {
         state.allowances.retain(|_, allowance| !allowance.is_whole(now));
     }
-    let allowance = state.allowances.entry(uid).or_insert_with(|| Arc::new(Allowance::of(uid, now)));
+    let allowance =
+        state.allowances.entry(uid).or_insert_with(|| Arc::new(Allowance::of(entrance, uid, now)));
     let allowance = Arc::clone(allowance);
     drop(state);
     let place = Place { uid, open: Arc::clone(open) };

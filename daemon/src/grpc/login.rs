@@ -120,7 +120,7 @@ async fn run(
         // The other side reset the stream: looking up ends with it.
         () = steps.closed() => return Ok(None),
     };
-    let subject = login.subject.clone();
+    let (subject, source) = (login.subject.clone(), login.source.clone());
     if open.account_phase {
         return Ok(Some(account_phase(ports, &decision, subject)));
     }
@@ -151,6 +151,12 @@ async fn run(
                 let (delivery, code) = ports.send_code(&force, &sending, portfolio.as_ref()).await?;
                 live = code.or(live); // the one before is ended by the commit that issued this
                 sending.done(delivery, ports.clock.now())
+            }
+            Turn::Invite(inviting) => {
+                let account = account.as_ref().ok_or(NOBODY)?;
+                let who = (account, portfolio.as_ref());
+                let outcome = ports.invite_at_login(&force, who, (&source, inviting.subject())).await?;
+                inviting.done(outcome)
             }
             Turn::Prepare(preparing) => {
                 let begun = Setup::begin(ports, account.clone().ok_or(NOBODY)?, recovery);
@@ -198,7 +204,7 @@ fn account_phase(ports: &Ports, decision: &Decision, subject: audit::Subject) ->
         policy::Verdict::Skip(policy::Release { .. }) | policy::Verdict::Offer(policy::Release { .. }) => {
             (v1::Outcome::NotNeeded, audit::Outcome::NotNeeded, decision.rehearsed.unwrap_or_default())
         }
-        policy::Verdict::Ask | policy::Verdict::Deny | policy::Verdict::Enroll => {
+        policy::Verdict::Ask | policy::Verdict::Deny | policy::Verdict::Enroll | policy::Verdict::Invite => {
             (v1::Outcome::Denied, audit::Outcome::Denied, "auth-skipped")
         }
     };

@@ -12,8 +12,10 @@ mod enrolling;
 mod enrollment;
 mod flags;
 mod incoming;
+mod invitations;
 mod login;
 mod origin;
+mod page;
 mod policy;
 mod providers;
 mod self_service;
@@ -37,9 +39,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use twinlock_proto::{
     limit,
-    v1::{admin_server::AdminServer, login_server::LoginServer, self_service_server::SelfServiceServer},
+    v1::{
+        admin_server::AdminServer, enrollment_page_server::EnrollmentPageServer, login_server::LoginServer,
+        self_service_server::SelfServiceServer,
+    },
 };
 
+pub use page::Shown;
 pub use policy::InForce;
 pub use time::ClockGuard;
 
@@ -82,6 +88,8 @@ pub struct Ports {
     pub clock_guard: ClockGuard,
     /// Places for hashing spare codes.
     pub hashing: Semaphore,
+    /// Keys that the enrollment page shows, and that wait for their first code.
+    pub shown: tokio::sync::Mutex<Shown>,
 }
 
 impl Ports {
@@ -106,6 +114,7 @@ pub async fn serve(
     let streams = match entrance {
         Entrance::Login => 1, // one connection is one login
         Entrance::User | Entrance::Admin => 8,
+        Entrance::Web { .. } => 64, // one process, for everybody who enrolls
     };
     let mut server = Server::builder()
         .max_concurrent_streams(streams)
@@ -113,7 +122,7 @@ pub async fn serve(
         .http2_max_pending_accept_reset_streams(Some(8))
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(2 * WINDOW);
-    let login = (entrance != Entrance::Admin).then(|| {
+    let login = matches!(entrance, Entrance::Login | Entrance::User).then(|| {
         LoginServer::new(login::Service::new(Arc::clone(&ports), stop.clone()))
             .max_decoding_message_size(limit::MESSAGE)
             .max_encoding_message_size(limit::MESSAGE)
@@ -128,10 +137,16 @@ pub async fn serve(
             .max_decoding_message_size(limit::MESSAGE)
             .max_encoding_message_size(limit::MESSAGE)
     });
+    let page = matches!(entrance, Entrance::Web { .. }).then(|| {
+        EnrollmentPageServer::new(page::Service::new(Arc::clone(&ports)))
+            .max_decoding_message_size(limit::MESSAGE)
+            .max_encoding_message_size(limit::MESSAGE)
+    });
     server
         .add_optional_service(login)
         .add_optional_service(own)
         .add_optional_service(admin)
+        .add_optional_service(page)
         .serve_with_incoming_shutdown(incoming::accept(listener, entrance), stop.cancelled_owned())
         .await
 }

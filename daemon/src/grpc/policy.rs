@@ -34,6 +34,8 @@ pub struct InForce {
     pub host: String,
     /// Every preset that there is.
     pub presets: BTreeMap<String, Preset>,
+    /// The picture on the enrollment page; empty: none.
+    pub logo: Vec<u8>,
 }
 
 impl InForce {
@@ -44,7 +46,16 @@ impl InForce {
         rules.pin(ids);
         let issuer = config.issuer.clone().unwrap_or_else(|| host.to_owned());
         let presets = config.preset.clone();
-        Self { named: rules.named(), config, rules, origin, issuer, host: host.to_owned(), presets }
+        Self {
+            named: rules.named(),
+            config,
+            rules,
+            origin,
+            issuer,
+            host: host.to_owned(),
+            presets,
+            logo: Vec::new(),
+        }
     }
 
     /// With presets that no provider names.

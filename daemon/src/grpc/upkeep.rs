@@ -14,6 +14,7 @@ use super::{
 use crate::{
     access::Administrator,
     audit::{Event, Outcome, Record},
+    engine::invitation::BINDING_CODE,
     names::{FactorId, UserName},
     seal::{Binding, KeySourceError, Sealer},
     secret::Sealed,
@@ -154,18 +155,35 @@ impl Ports {
         Ok(Rotation { key_version, resealed, sealing_key })
     }
 
+    /// These secrets of an account under the newest data key, bound to this uid.
+    fn resealed(
+        &self,
+        portfolio: &Portfolio,
+        uid: u32,
+        which: impl Fn(&Held<'_>) -> bool,
+    ) -> Result<Vec<Resealed>, Undecided> {
+        let user =
+            UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
+        let anew = |held: Held<'_>| {
+            let binding = held.binding(&user, portfolio);
+            let secret = self.sealer.open(held.sealed, binding)?;
+            let new = self.sealer.seal(&secret, Binding { uid, ..binding }, self.random.as_ref())?;
+            Ok(Resealed { of: held.of.clone(), old: held.sealed.clone(), new })
+        };
+        held(portfolio).into_iter().filter(which).map(anew).collect()
+    }
+
+    /// Everything of an account that outlives a change of its uid, bound to the new one.
+    pub(super) fn resealed_for(&self, portfolio: &Portfolio, uid: u32) -> Result<Vec<Resealed>, Undecided> {
+        self.resealed(portfolio, uid, |held| !matches!(held.of, Vault::Invitation(_)))
+    }
+
     /// What an older data key seals, under the newest.
     async fn sealed_before(&self, version: u32) -> Result<Vec<Resealed>, Undecided> {
         let mut secrets = Vec::new();
         for portfolio in self.store.portfolios().await? {
-            let user =
-                UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
-            for held in held(&portfolio).into_iter().filter(|held| held.sealed.key_version < version) {
-                let binding = held.binding(&user, &portfolio);
-                let secret = self.sealer.open(held.sealed, binding)?;
-                let new = self.sealer.seal(&secret, binding, self.random.as_ref())?;
-                secrets.push(Resealed { of: held.of.clone(), old: held.sealed.clone(), new });
-            }
+            let outdated = |held: &Held<'_>| held.sealed.key_version < version;
+            secrets.extend(self.resealed(&portfolio, portfolio.uid, outdated)?);
         }
         for TokenRecord { serial, sealed, .. } in self.store.tokens().await? {
             if let Some(old) = sealed.filter(|sealed| sealed.key_version < version) {
@@ -200,6 +218,7 @@ impl Held<'_> {
             Vault::Contact(_) => "contact",
             Vault::Token(_) => "token",
             Vault::Courier(_) => "the secret behind delivered codes,",
+            Vault::Invitation(_) => "the binding code of invitation",
         }
     }
 }
@@ -220,7 +239,13 @@ fn held(portfolio: &Portfolio) -> Vec<Held<'_>> {
         kind: COURIER,
         sealed,
     });
-    factors.chain(contacts).chain(courier).collect()
+    let invitation = portfolio.invitation.iter().map(|invitation| Held {
+        of: Vault::Invitation(portfolio.account),
+        id: invitation.id.clone(),
+        kind: BINDING_CODE,
+        sealed: &invitation.code,
+    });
+    factors.chain(contacts).chain(courier).chain(invitation).collect()
 }
 
 /// The sealing key is a file of the operator's: what is wrong with it is theirs to know.

@@ -14,13 +14,17 @@ use crate::{
     access::Owner,
     audit,
     engine::{
+        invitation::{Binding, BindingTry},
         policy::{Decision, Method},
         prompt,
         proof::{self, Accepted, Attempt, Candidate, Settled},
         sending::{Delivery, Sent},
         throttle::{Account as Charged, Budget, Standing},
     },
-    factor::code::{Code, Typed},
+    factor::{
+        code::{Code, Typed},
+        link::BindingCode,
+    },
     names::{FactorId, Source},
     store::{Charge, ContactRecord, Portfolio},
 };
@@ -33,6 +37,8 @@ pub(super) enum Vouched {
     Password,
     /// A code of this factor, or one that was sent to this contact; `None`: a spare code.
     Code(Option<FactorId>),
+    /// The binding code of this invitation.
+    Invitation(FactorId),
 }
 
 /// What somebody has already: a code of a factor; else the login password, and where there is a contact a code that is sent
@@ -66,6 +72,33 @@ pub(super) async fn vouch(
     };
     contact_code(ports, owner, own, (portfolio, contact, method), talk).await?;
     Ok(Vouched::Code(Some(contact.id.clone())))
+}
+
+/// The binding code that an administrator handed over: for somebody whose account has no password. The link is in nobody's way
+/// here: whose account it is the kernel says.
+pub(super) async fn binding_code(
+    ports: &Ports,
+    owner: &Owner,
+    own: &Own,
+    talk: &mut Talk,
+) -> Result<Vouched, End> {
+    let over = "there is no invitation for you, or it is over; ask your administrator (twinlock user invite)";
+    let open = own.portfolio.as_ref().and_then(|portfolio| Some((portfolio, portfolio.invitation.as_ref()?)));
+    let Some((portfolio, invitation)) = open else { return refused(Reason::NotAllowed, over) };
+    let code = ports.binding_code(portfolio, invitation)?;
+    let mut text = "Binding code: ".to_owned();
+    loop {
+        let answer = talk.ask(Subject::BindingCode, &text).await?;
+        let right = BindingCode::parse(&answer.text).is_some_and(|typed| typed.is(&code));
+        let (account, id, now) = (portfolio.account, invitation.id.clone(), ports.clock.now());
+        let tried = BindingTry { account, id, right, now };
+        let record = record(ports, audit::Event::Binding, owner, own, audit::Outcome::Granted, "");
+        match ports.store.try_binding(tried, record).await? {
+            Binding::Right => return Ok(Vouched::Invitation(invitation.id.clone())),
+            Binding::Dead => return refused(Reason::NotAllowed, over),
+            Binding::Wrong(left) => text = format!("Wrong binding code, {left} more may be. Binding code: "),
+        }
+    }
 }
 
 /// Whether who has proven one method may add something that serves all of these.

@@ -20,6 +20,7 @@ use crate::{
         clock_guard::Mark,
         delivery::{ContactKind, Issued, Wish},
         enrollment::Added,
+        invitation::{Binding, BindingTry, NewInvitation},
         policy::Flag,
         proof::Ledger,
         throttle::{Budget, Standing},
@@ -110,6 +111,39 @@ pub trait Store: Ledger<Error = StoreError> {
     /// Forgets the failures that throttle a user (and the confirmations of their password, which are of the uid);
     /// says how many.
     async fn unlock(&self, user: &UserName, uid: u32, record: audit::Record) -> Result<u32, StoreError>;
+
+    /// Lets a user set up an app by a link, and makes an account if there is none; a link that was given out before is dead. False,
+    /// and nothing is done, where there are factors of somebody who had this name with another uid.
+    async fn invite(
+        &self,
+        user: &UserName,
+        uid: u32,
+        invitation: NewInvitation,
+        now: Timestamp,
+        record: audit::Record,
+    ) -> Result<bool, StoreError>;
+
+    /// The account of a link, by the digest of its token; it may be over.
+    async fn invited(&self, token: [u8; 32]) -> Result<Option<Portfolio>, StoreError>;
+
+    /// Ends an account's invitation.
+    async fn end_invitation(&self, account: AccountId) -> Result<(), StoreError>;
+
+    /// Somebody typed a binding code: counts it if it was wrong; the last wrong one ends the link. What came of it goes into
+    /// the trail with `record`.
+    async fn try_binding(&self, tried: BindingTry, record: audit::Record) -> Result<Binding, StoreError>;
+
+    /// Binds an account to another uid, with its secrets sealed anew: all, or nothing is done.
+    async fn adopt(
+        &self,
+        account: AccountId,
+        uid: u32,
+        secrets: Vec<Resealed>,
+        record: audit::Record,
+    ) -> Result<(), StoreError>;
+
+    /// Forgets a user: everything but the trail; says whether there was anything. Nothing of it is left in the files then.
+    async fn purge(&self, user: &UserName, record: audit::Record) -> Result<bool, StoreError>;
 
     /// Takes hard tokens in.
     async fn add_tokens(

@@ -5,6 +5,7 @@ use crate::{
     engine::{
         delivery::{ContactKind, Line},
         enrollment::Voucher,
+        invitation::InvitationRecord,
         policy::{Flags, Method},
         throttle::Standing,
     },
@@ -41,6 +42,8 @@ pub struct Portfolio {
     pub contacts: Vec<ContactRecord>,
     /// What delivered codes are computed from, if there ever was a contact.
     pub courier: Option<Sealed>,
+    /// The link by which an app can be set up, if there is one.
+    pub invitation: Option<InvitationRecord>,
 }
 
 impl Portfolio {
@@ -48,6 +51,12 @@ impl Portfolio {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.factors.is_empty() && !self.contacts.iter().any(|contact| contact.verified)
+    }
+
+    /// Whether no factor is there, nor waits for its first code; contacts may be.
+    #[must_use]
+    pub const fn has_no_factor(&self) -> bool {
+        self.factors.is_empty()
     }
 
     /// Whether what vouched for something new is still there: this factor, or this contact; `None`: a spare code, which stands
@@ -166,6 +175,8 @@ pub struct ContactRecord {
     pub verified: bool,
     /// When it was set.
     pub created: Timestamp,
+    /// An administrator set it.
+    pub by_administrator: bool,
 }
 
 /// A contact to be stored.
@@ -220,6 +231,8 @@ pub enum Vault {
     Token(String),
     /// What an account's delivered codes are computed from.
     Courier(AccountId),
+    /// The binding code of an account's invitation.
+    Invitation(AccountId),
 }
 
 /// A secret under another data key.

@@ -135,6 +135,8 @@ pub enum Verdict {
     Deny,
     /// A factor is required and there is none: it may be set up now, if the first factor is known.
     Enroll,
+    /// A factor is required and there is none: a link to set one up is mailed, if the first factor is known.
+    Invite,
     /// Let in without; first asked whether to set one up, if the first factor is known.
     Offer(Release),
 }
@@ -216,7 +218,7 @@ pub fn decide(rules: &Rules, facts: &Facts<'_>) -> Decision {
     if facts.flags.required {
         decision.note("user require", "required");
     }
-    if matches!(decision.verdict, Verdict::Deny | Verdict::Enroll) {
+    if matches!(decision.verdict, Verdict::Deny | Verdict::Enroll | Verdict::Invite) {
         decision.because.extend(opening::explain(facts, strictest(true).and_then(sure)));
     }
     decision
@@ -248,6 +250,7 @@ fn by_role(strictest: Option<(&Role, Membership)>, facts: &Facts<'_>) -> Decisio
     let mut decision = Decision::of(requirement, role, can_pass(facts, requirement, role));
     decision.verdict = match decision.verdict {
         Verdict::Deny if opening::is_open(facts, strictest.and_then(sure)) => Verdict::Enroll,
+        Verdict::Deny if opening::is_by_link(facts, strictest.and_then(sure)) => Verdict::Invite,
         Verdict::Skip(release)
             if requirement == Requirement::Optional && opening::offers(facts, strictest.and_then(sure)) =>
         {
@@ -318,7 +321,7 @@ impl Decision {
     #[must_use]
     pub fn without_enrollment(self) -> Self {
         let verdict = match self.verdict {
-            Verdict::Enroll => Verdict::Deny,
+            Verdict::Enroll | Verdict::Invite => Verdict::Deny,
             Verdict::Offer(release) => Verdict::Skip(release),
             verdict => verdict,
         };
@@ -344,6 +347,7 @@ impl Verdict {
             Self::Skip(_) => "would-skip",
             Self::Deny => "would-deny",
             Self::Enroll => "would-enroll",
+            Self::Invite => "would-invite",
             Self::Offer(_) => "would-offer",
         }
     }

@@ -14,6 +14,8 @@ use crate::clock::Timestamp;
 pub enum Enrollment {
     /// The login sets one up.
     AtLogin,
+    /// The login mails a link to an address that an administrator set, and shows its binding code.
+    Link,
     /// An administrator does; the login is denied.
     #[default]
     Admin,
@@ -48,6 +50,15 @@ pub(super) fn is_open(facts: &Facts<'_>, role: Option<&Role>) -> bool {
     is_new(facts, role) && until.is_some_and(|until| facts.now < until)
 }
 
+/// Whether a required one is set up by a link. That goes to a mailbox that an administrator named: to have that counted as
+/// a factor somewhere else is no reason against it.
+pub(super) fn is_by_link(facts: &Facts<'_>, role: Option<&Role>) -> bool {
+    let bare = facts.methods.iter().all(|method| *method == Method::Email) && facts.pending.is_empty();
+    let allowed =
+        role.is_some_and(|role| role.enrollment == Enrollment::Link && role.methods.contains(&Method::Totp));
+    allowed && bare && facts.clock_believed
+}
+
 /// Whether an optional one is offered.
 pub(super) fn offers(facts: &Facts<'_>, role: Option<&Role>) -> bool {
     is_new(facts, role) && role.is_some_and(|role| role.offer_enrollment)
@@ -74,6 +85,11 @@ pub(super) fn explain(facts: &Facts<'_>, role: Option<&Role>) -> Vec<Because> {
                 .to_owned(),
         };
         because.push(Because { rule: role.name.clone(), effect });
+    }
+    if role.is_some_and(|role| role.enrollment == Enrollment::Link) {
+        let rule = role.map(|role| role.name.clone()).unwrap_or_default();
+        let effect = "a link is mailed, if an administrator set an address and [web] url is set".to_owned();
+        because.push(Because { rule, effect });
     }
     if !because.is_empty() && !facts.clock_believed {
         let effect = "nobody enrolls while the clock of this host is not believed".to_owned();

@@ -68,13 +68,14 @@ impl Case {
         )
     }
 
-    /// ask, skip, deny, enroll or offer.
+    /// ask, skip, deny, enroll, invite or offer.
     fn outcome(&self, rules: &Rules) -> &'static str {
         match self.decide(rules).verdict {
             Verdict::Ask => "ask",
             Verdict::Skip(_) => "skip",
             Verdict::Deny => "deny",
             Verdict::Enroll => "enroll",
+            Verdict::Invite => "invite",
             Verdict::Offer(_) => "offer",
         }
     }
@@ -322,6 +323,26 @@ fn confirming_a_password_never_asks_for_a_code() {
     let rules = rules(vec![role("everyone", &["*"], Requirement::Required)], vec![]);
     let case = Case { service: Some(PASSWORD_SERVICE), groups: None, ids: None, ..Case::default() };
     assert_eq!(case.outcome(&rules), "skip");
+}
+
+#[test]
+fn a_link_is_for_members_who_have_nothing_but_a_mailbox() {
+    let mut by_link = role("admins", &["sudo"], Requirement::Required);
+    (by_link.enrollment, by_link.methods) = (Enrollment::Link, vec![Method::Totp]);
+    let of = |role: &Role| rules(vec![role.clone()], vec![]);
+    let member = || Case { groups: Some(vec![27]), enrolled: false, ..Case::default() };
+    assert_eq!(member().outcome(&of(&by_link)), "invite");
+    assert_eq!(Case { pending: true, ..member() }.outcome(&of(&by_link)), "ask");
+    assert_eq!(Case { enrolled: true, ..member() }.outcome(&of(&by_link)), "ask");
+    assert_eq!(Case { clock_believed: false, ..member() }.outcome(&of(&by_link)), "deny");
+    let no_app = Role { methods: vec![Method::Sms], ..by_link.clone() };
+    assert_eq!(member().outcome(&of(&no_app)), "deny");
+    let decision = member().decide(&of(&by_link));
+    assert!(decision.because.iter().any(|because| because.effect.contains("a link is mailed")));
+    assert_eq!(decision.without_enrollment().verdict, Verdict::Deny);
+    // An administrator who opened enrollment at the login meant that.
+    let flags = Flags { enroll_until: Some(NOW.after(ENROLL_WITHIN)), ..Flags::default() };
+    assert_eq!(Case { flags, ..member() }.outcome(&of(&by_link)), "enroll");
 }
 
 /// No set of roles lets a member of a required one through unasked, whatever stands beside it: every subset, in every

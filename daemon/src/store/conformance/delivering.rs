@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-fn contact(id: &str, verified: bool) -> NewContact {
+pub(super) fn contact(id: &str, verified: bool) -> NewContact {
     NewContact {
         line: None,
         id: FactorId(id.into()),

@@ -2,6 +2,7 @@
 
 mod delivering;
 mod enrolling;
+mod inviting;
 mod tokens;
 
 use std::{sync::Arc, time::Duration};

@@ -2,12 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{attempts, contacts, spares, tokens, trail, unavailable};
+use super::{attempts, contacts, invitations, keys, spares, tokens, trail, unavailable};
 use crate::{
     audit,
     clock::Timestamp,
     engine::{
         enrollment::{Added, MOST_FACTORS, NewFactor, Proof},
+        invitation::Grant,
         policy::{Flag, Flags},
         throttle::Account,
     },
@@ -17,7 +18,7 @@ use crate::{
     },
     names::{AccountId, FactorId, UserName},
     secret::Sealed,
-    store::{FactorRecord, Portfolio, StoreError},
+    store::{FactorRecord, Portfolio, Resealed, StoreError},
 };
 
 type AccountRow = (i64, String, u32, Option<String>, Flags);
@@ -77,6 +78,7 @@ fn complete(
     let bypass = spares::has_bypass(connection, account)?;
     let (contacts, courier) =
         (contacts::contacts(connection, account)?, contacts::courier(connection, account)?);
+    let invitation = invitations::of(connection, account)?;
     Ok(Portfolio {
         account,
         name,
@@ -89,6 +91,7 @@ fn complete(
         flags,
         contacts,
         courier,
+        invitation,
     })
 }
 
@@ -159,6 +162,13 @@ pub(super) fn add_factor(
         Proof::Code(_, by) if !vouches(by.as_ref()) => return Ok(Added::NotFirst),
         Proof::FirstFactor(matched) | Proof::Code(matched, _) => (true, Some(*matched)),
         Proof::Administrator { active } => (*active, None),
+        Proof::Invitation(matched, id) => match invitations::grant(connection, account, id, new.now)? {
+            Some(Grant::Administrator) => (true, Some(*matched)),
+            Some(Grant::Login) if before.as_ref().is_none_or(Portfolio::has_no_factor) => {
+                (true, Some(*matched))
+            }
+            Some(Grant::Login) | None => return Ok(Added::NotFirst),
+        },
     };
     let existing = before.map(|before| before.factors).unwrap_or_default();
     if existing.len() >= MOST_FACTORS {
@@ -210,6 +220,7 @@ pub(super) fn add_factor(
         };
         spares::replace_recovery(connection, account, &new.recovery, new.now, &record)?;
     }
+    invitations::end(connection, account)?;
     // What an administrator opened was for one enrollment.
     connection
         .execute("UPDATE account SET enroll_until = NULL WHERE id = ?1", [account.0])
@@ -284,7 +295,7 @@ pub(super) fn reset(
             .execute("DELETE FROM factor WHERE account = ?1", [portfolio.account.0])
             .map_err(unavailable)?;
         removed = u32::try_from(deleted).unwrap_or(u32::MAX);
-        for table in ["spare", "contact", "courier", "code"] {
+        for table in ["spare", "contact", "courier", "code", "invitation"] {
             connection
                 .execute(&format!("DELETE FROM {table} WHERE account = ?1"), [portfolio.account.0])
                 .map_err(unavailable)?;
@@ -298,6 +309,44 @@ pub(super) fn reset(
     }
     trail::append(connection, record)?;
     Ok(removed)
+}
+
+/// See [`crate::store::Store::adopt`].
+pub(super) fn adopt(
+    connection: &Connection,
+    account: AccountId,
+    uid: u32,
+    secrets: &[Resealed],
+    record: &audit::Record,
+) -> Result<(), StoreError> {
+    invitations::end(connection, account)?; // its code is sealed for the other uid
+    connection
+        .execute("UPDATE account SET uid = ?2 WHERE id = ?1", params![account.0, uid])
+        .map_err(unavailable)?;
+    if keys::reseal(connection, secrets)? as usize != secrets.len() {
+        // The savepoint takes everything back.
+        return Err(StoreError::Unavailable("the account changed meanwhile; try again".to_owned()));
+    }
+    trail::append(connection, record)
+}
+
+/// See [`crate::store::Store::purge`].
+pub(super) fn purge(
+    connection: &Connection,
+    user: &UserName,
+    record: &audit::Record,
+) -> Result<bool, StoreError> {
+    let Some(portfolio) = portfolio(connection, user)? else { return Ok(false) };
+    forget_failures(connection, portfolio.account)?;
+    attempts::forget(connection, &Account::Own(portfolio.uid))?;
+    attempts::forget(connection, &Account::Password(portfolio.uid))?;
+    for (table, column) in [("sending", "account"), ("account", "id")] {
+        connection
+            .execute(&format!("DELETE FROM {table} WHERE {column} = ?1"), [portfolio.account.0])
+            .map_err(unavailable)?;
+    }
+    trail::append(connection, record)?;
+    Ok(true)
 }
 
 /// See [`crate::store::Store::prefer`].

@@ -21,7 +21,8 @@ pub(super) fn contacts(
 ) -> Result<Vec<ContactRecord>, StoreError> {
     let mut statement = connection
         .prepare_cached(
-            "SELECT id, kind, masked, sealed, key_version, verified, created, region, line FROM contact
+            "SELECT id, kind, masked, sealed, key_version, verified, created, region, line, by_administrator
+             FROM contact
              WHERE account = ?1 ORDER BY kind",
         )
         .map_err(unavailable)?;
@@ -37,6 +38,7 @@ pub(super) fn contacts(
                 sealed: Sealed { bytes: row.get(3)?, key_version: row.get(4)? },
                 verified: row.get(5)?,
                 created: Timestamp(row.get(6)?),
+                by_administrator: row.get(9)?,
             };
             Ok((kind, region.zip(line), record))
         })
@@ -89,21 +91,23 @@ pub(super) fn set_contact(
     connection
         .execute(
             "INSERT INTO contact (id, account, kind, masked, sealed, key_version, verified, created,
-             region, line) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             region, line, by_administrator) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT (account, kind) DO UPDATE SET id = excluded.id, masked = excluded.masked,
              sealed = excluded.sealed, key_version = excluded.key_version,
-             verified = excluded.verified, created = excluded.created, region = excluded.region, line = excluded.line",
+             verified = excluded.verified, created = excluded.created, region = excluded.region, line = excluded.line,
+             by_administrator = excluded.by_administrator",
             params![
                 contact.id.0,
                 account.0,
                 contact.kind.name(),
                 contact.masked,
-                                contact.sealed.bytes,
+                contact.sealed.bytes,
                 contact.sealed.key_version,
                 contact.verified,
                 now.0,
                 contact.line.as_ref().map(|line| line.region.as_str()),
-                contact.line.as_ref().map(|line| line.kind.name())
+                contact.line.as_ref().map(|line| line.kind.name()),
+                contact.voucher == Voucher::Administrator
             ],
         )
         .map_err(unavailable)?;

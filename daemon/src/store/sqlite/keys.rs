@@ -57,6 +57,7 @@ pub(super) fn reseal(connection: &Connection, secrets: &[Resealed]) -> Result<u3
             Vault::Contact(id) => (reseal!("contact", "id"), &id.0),
             Vault::Token(serial) => (reseal!("token", "serial"), serial),
             Vault::Courier(account) => (reseal!("courier", "account"), &account.0),
+            Vault::Invitation(account) => (reseal!("invitation", "account"), &account.0),
         };
         changed += connection
             .prepare_cached(sql)
@@ -80,6 +81,7 @@ pub(super) fn retire_keys(
              AND NOT EXISTS (SELECT 1 FROM factor WHERE key_version = keyring.version)
              AND NOT EXISTS (SELECT 1 FROM token WHERE key_version = keyring.version)
              AND NOT EXISTS (SELECT 1 FROM contact WHERE key_version = keyring.version)
+             AND NOT EXISTS (SELECT 1 FROM invitation WHERE key_version = keyring.version)
              AND NOT EXISTS (SELECT 1 FROM courier WHERE key_version = keyring.version)",
             [before],
         )

@@ -6,6 +6,7 @@ mod attempts;
 mod contacts;
 mod deliveries;
 mod files;
+mod invitations;
 mod keys;
 mod marks;
 mod openings;
@@ -38,6 +39,7 @@ use crate::{
         clock_guard::Mark,
         delivery::{ContactKind, Issued, Wish},
         enrollment::{Added, NewFactor},
+        invitation::{Binding, BindingTry, NewInvitation},
         policy::Flag,
         proof::{Attempt, Ledger, Ruling},
         throttle::{Budget, Standing},
@@ -225,6 +227,49 @@ impl Store for Sqlite {
     async fn unlock(&self, user: &UserName, uid: u32, record: audit::Record) -> Result<u32, StoreError> {
         let user = user.clone();
         self.write(move |connection| attempts::unlock(connection, &user, uid, &record)).await
+    }
+
+    async fn invite(
+        &self,
+        user: &UserName,
+        uid: u32,
+        invitation: NewInvitation,
+        now: Timestamp,
+        record: audit::Record,
+    ) -> Result<bool, StoreError> {
+        let user = user.clone();
+        self.write(move |connection| invitations::invite(connection, (&user, uid), &invitation, now, &record))
+            .await
+    }
+
+    async fn invited(&self, token: [u8; 32]) -> Result<Option<Portfolio>, StoreError> {
+        self.read(|connection| invitations::invited(connection, token))
+    }
+
+    async fn end_invitation(&self, account: AccountId) -> Result<(), StoreError> {
+        self.write(move |connection| invitations::end(connection, account)).await
+    }
+
+    async fn try_binding(&self, tried: BindingTry, record: audit::Record) -> Result<Binding, StoreError> {
+        self.write(move |connection| invitations::try_binding(connection, &tried, &record)).await
+    }
+
+    async fn adopt(
+        &self,
+        account: AccountId,
+        uid: u32,
+        secrets: Vec<Resealed>,
+        record: audit::Record,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| accounts::adopt(connection, account, uid, &secrets, &record)).await
+    }
+
+    async fn purge(&self, user: &UserName, record: audit::Record) -> Result<bool, StoreError> {
+        let name = user.clone();
+        let purged = self.write(move |connection| accounts::purge(connection, &name, &record)).await?;
+        let path = self.folder.join(FILE);
+        self.archive.run_long(move |_| upkeep::empty_log(&path)).await?;
+        Ok(purged)
     }
 
     async fn add_tokens(

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::unavailable;
 use crate::store::StoreError;
 
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("migrations/0001_init.sql"),
     include_str!("migrations/0002_spare_codes.sql"),
     include_str!("migrations/0003_preferred.sql"),
@@ -14,6 +14,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("migrations/0006_delivery.sql"),
     include_str!("migrations/0007_telephones.sql"),
     include_str!("migrations/0008_tokens.sql"),
+    include_str!("migrations/0009_invitations.sql"),
 ];
 
 /// Brings the schema up to date, each step in a transaction of its own.

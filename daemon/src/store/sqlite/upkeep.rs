@@ -39,6 +39,15 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<String>, StoreError> 
     Ok(problems)
 }
 
+/// Moves the log into the database and empties it: what was deleted is in neither then.
+pub(super) fn empty_log(store: &Path) -> Result<(), StoreError> {
+    let busy = connect(store)?.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+    match busy.map_err(unavailable)? {
+        false => Ok(()),
+        true => Err(StoreError::Unavailable("the log of the store could not be emptied".to_owned())),
+    }
+}
+
 /// Where a copy is written before it loses its name.
 fn draft(folder: &Path) -> PathBuf {
     folder.join("backup.draft")

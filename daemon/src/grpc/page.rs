@@ -1,0 +1,322 @@
+//! `EnrollmentPage`: what a link and its binding code allow, and nothing else. The key that is shown lives here, in memory,
+//! until a code of it was seen; then factor, recovery codes and the end of the link are one commit.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tonic::{Request, Response, Status};
+use twinlock_proto::v1::{
+    AppEnrolled, BindingRequest, BindingResult, Bound, ConfirmAppRequest, ConfirmAppResult, DeadLink,
+    LinkRequest, LinkState, Offer, Settings, SettingsRequest, WrongAppCode, WrongBinding, binding_result,
+    confirm_app_result, enrollment_page_server,
+};
+
+use super::{
+    Ports, answers,
+    policy::Place,
+    spares::told,
+    status::{Undecided, undecided},
+};
+use crate::{
+    access::{self, EnrollmentPage},
+    accounts::{Account, Lane},
+    audit,
+    clock::Timestamp,
+    engine::{
+        clock_guard::Trust,
+        enrollment::{Added, Pending, Proof, choose_label},
+        invitation::{Binding, BindingTry},
+        policy::Method,
+    },
+    factor::{
+        code::Code,
+        link::{BindingCode, LinkToken},
+        totp::{self, Match},
+    },
+    names::{FactorId, UserName, printable},
+    random,
+    secret::Secret,
+    store::Portfolio,
+};
+
+/// Keys that are shown at the same time.
+const MOST: usize = 1024;
+/// Who sends a form twice gets the same page twice.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Keys that were shown, by the digest of their session: of each invitation one.
+#[derive(Default)]
+pub struct Shown {
+    sessions: HashMap<[u8; 32], Session>,
+}
+
+/// Somebody has proven link and binding code.
+struct Session {
+    invitation: FactorId,
+    user: UserName,
+    uid: u32,
+    until: Timestamp,
+    state: State,
+}
+
+enum State {
+    /// The key waits for its first code.
+    Waits(Pending),
+    /// It counts.
+    Enrolled { label: String, recovery: Vec<Secret<String>> },
+}
+
+impl Shown {
+    /// The key that this invitation's page shows already, under a session that is over with that.
+    fn take(&mut self, invitation: &FactorId) -> Option<Pending> {
+        let found = self.sessions.iter().find(|(_, session)| session.invitation == *invitation);
+        let digest = *found?.0;
+        match self.sessions.remove(&digest)?.state {
+            State::Waits(pending) => Some(pending),
+            State::Enrolled { .. } => None,
+        }
+    }
+
+    fn forget_old(&mut self, now: Timestamp) {
+        self.sessions.retain(|_, session| now < session.until);
+    }
+}
+
+pub(super) struct Service {
+    ports: Arc<Ports>,
+}
+
+impl Service {
+    pub(super) const fn new(ports: Arc<Ports>) -> Self {
+        Self { ports }
+    }
+}
+
+#[tonic::async_trait]
+impl enrollment_page_server::EnrollmentPage for Service {
+    async fn read_settings(&self, request: Request<SettingsRequest>) -> Result<Response<Settings>, Status> {
+        let page = access::enrollment_page(&request)?;
+        Ok(Response::new(self.ports.page_settings(&page)))
+    }
+
+    async fn look_at_link(&self, request: Request<LinkRequest>) -> Result<Response<LinkState>, Status> {
+        let page = access::enrollment_page(&request)?;
+        let answer = self.ports.look(&page, request.get_ref()).await;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn prove_binding(
+        &self,
+        request: Request<BindingRequest>,
+    ) -> Result<Response<BindingResult>, Status> {
+        let page = access::enrollment_page(&request)?;
+        let answer = self.ports.prove_binding(&page, request.get_ref()).await;
+        let answer = answer.map(|kind| Response::new(BindingResult { kind: Some(kind) }));
+        answer.map_err(|error| undecided(&error))
+    }
+
+    async fn confirm_app(
+        &self,
+        request: Request<ConfirmAppRequest>,
+    ) -> Result<Response<ConfirmAppResult>, Status> {
+        let page = access::enrollment_page(&request)?;
+        let answer = self.ports.confirm_app(&page, request.get_ref()).await;
+        let answer = answer.map(|kind| Response::new(ConfirmAppResult { kind: Some(kind) }));
+        answer.map_err(|error| undecided(&error))
+    }
+}
+
+impl Ports {
+    fn page_settings(&self, _: &EnrollmentPage) -> Settings {
+        let force = self.in_force();
+        let web = force.config.web.clone();
+        Settings {
+            url: web.url.unwrap_or_default().trim_end_matches('/').to_owned(),
+            listen: web.listen,
+            certificate: web.certificate.unwrap_or_default(),
+            key: web.key.unwrap_or_default(),
+            proxies: web.proxies,
+            issuer: force.issuer.clone(),
+            host: force.host.clone(),
+            language: force.config.codes.language.into(),
+            logo: force.logo.clone(),
+        }
+    }
+
+    async fn look(&self, _: &EnrollmentPage, request: &LinkRequest) -> Result<LinkState, Undecided> {
+        let portfolio = self.store.invited(LinkToken::digest(&request.token)).await?;
+        let invitation = portfolio.and_then(|portfolio| portfolio.invitation);
+        Ok(LinkState { alive: invitation.is_some_and(|open| open.is_open(self.clock.now())) })
+    }
+
+    async fn prove_binding(
+        &self,
+        _: &EnrollmentPage,
+        request: &BindingRequest,
+    ) -> Result<binding_result::Kind, Undecided> {
+        let dead = || binding_result::Kind::Dead(DeadLink {});
+        let portfolio = self.store.invited(LinkToken::digest(&request.token)).await?;
+        let Some(portfolio) = portfolio else { return Ok(dead()) };
+        let Some(invitation) = &portfolio.invitation else { return Ok(dead()) };
+        let code = self.binding_code(&portfolio, invitation)?;
+        let right = BindingCode::parse(&request.binding_code).is_some_and(|typed| typed.is(&code));
+        let now = self.clock.now();
+        let tried = BindingTry { account: portfolio.account, id: invitation.id.clone(), right, now };
+        let subject = from_page(&portfolio.name, &request.source);
+        match self.store.try_binding(tried, self.told_on_page(audit::Event::Binding, subject)).await? {
+            Binding::Dead => Ok(dead()),
+            Binding::Wrong(tries_left) => Ok(binding_result::Kind::Wrong(WrongBinding { tries_left })),
+            Binding::Right => match self.invitee(&portfolio).await? {
+                Some(account) => {
+                    self.show_key(&portfolio, &account, (&invitation.id, invitation.expires)).await
+                }
+                None => Ok(dead()),
+            },
+        }
+    }
+
+    /// Whom an invitation means, if that is who it was for, and may have an app.
+    async fn invitee(&self, portfolio: &Portfolio) -> Result<Option<Account>, Undecided> {
+        let name =
+            UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
+        let force = self.in_force();
+        let found = self.directory.by_name(Lane::Other, &name, &force.named).await?;
+        let Some(account) = found.filter(|account| account.uid == portfolio.uid) else { return Ok(None) };
+        let decision = self.decide(&force, &account, Some(portfolio), Place::default());
+        Ok(decision.methods.contains(&Method::Totp).then_some(account))
+    }
+
+    /// A key for an invitation: the one that was shown before, or a new one. Who comes again has a session of their own.
+    async fn show_key(
+        &self,
+        portfolio: &Portfolio,
+        account: &Account,
+        (invitation, until): (&FactorId, Timestamp),
+    ) -> Result<binding_result::Kind, Undecided> {
+        let mut shown = self.shown.lock().await;
+        shown.forget_old(self.clock.now());
+        let before = shown.take(invitation);
+        if shown.sessions.len() >= MOST {
+            return Err(Undecided::Conflict("too many people enroll at once; try again later".to_owned()));
+        }
+        let pending = match before {
+            Some(pending) => pending,
+            None => {
+                let parameters = self.in_force().config.totp.parameters();
+                let length = parameters.algorithm.key_length();
+                let key = Secret::new(random::bytes(self.random.as_ref(), length)?);
+                Pending { key, parameters, label: String::new() } // chosen when it is stored
+            }
+        };
+        let session = LinkToken::generate(self.random.as_ref())?;
+        let (text, offer) = (session.text().to_owned(), self.offer(&pending, &account.name)?);
+        let user =
+            UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
+        let (invitation, state) = (invitation.clone(), State::Waits(pending));
+        let entry = Session { invitation, user, uid: portfolio.uid, until, state };
+        shown.sessions.insert(LinkToken::digest(&text), entry);
+        Ok(binding_result::Kind::Bound(Bound {
+            session: text,
+            offer: Some(offer),
+            user: account.name.clone(),
+        }))
+    }
+
+    fn offer(&self, pending: &Pending, user: &str) -> Result<Offer, Undecided> {
+        let uri = totp::uri(&pending.key, pending.parameters, &self.in_force().issuer, user)
+            .map_err(|_| Undecided::Malformed("a name that no link can hold"))?;
+        let secret = data_encoding::BASE32_NOPAD.encode(pending.key.expose());
+        Ok(Offer { secret, uri: uri.expose().clone() })
+    }
+
+    async fn confirm_app(
+        &self,
+        _: &EnrollmentPage,
+        request: &ConfirmAppRequest,
+    ) -> Result<confirm_app_result::Kind, Undecided> {
+        if self.trust_in_clock() != Trust::Believed {
+            return Err(answers::clock_is_off());
+        }
+        let dead = || Ok(confirm_app_result::Kind::Dead(DeadLink {}));
+        let digest = LinkToken::digest(&request.session);
+        // Held until it is stored: a form that is sent twice is answered twice alike.
+        let mut shown = self.shown.lock().await;
+        shown.forget_old(self.clock.now());
+        let Some(session) = shown.sessions.get_mut(&digest) else { return dead() };
+        let pending = match &session.state {
+            State::Enrolled { label, recovery } => return Ok(enrolled(label, recovery)),
+            State::Waits(pending) => pending,
+        };
+        let portfolio = self.store.portfolio(&session.user).await?.filter(|of| of.uid == session.uid);
+        let account = match &portfolio {
+            Some(portfolio) => self.invitee(portfolio).await?,
+            None => None,
+        };
+        let (Some(portfolio), Some(account)) = (portfolio, account) else { return dead() };
+        let window = self.in_force().config.totp.accepted();
+        let code = Code::parse(&request.code).ok();
+        let Some(matched) = code.and_then(|code| pending.confirm(&code, self.clock.now(), window)) else {
+            let offer = Some(self.offer(pending, &account.name)?);
+            return Ok(confirm_app_result::Kind::Wrong(WrongAppCode { offer, user: account.name }));
+        };
+        let who = (&portfolio, &account);
+        let stored = self.store_app(who, pending, (matched, &session.invitation), &request.source).await?;
+        let Some((label, recovery)) = stored else {
+            shown.sessions.remove(&digest);
+            return dead();
+        };
+        let page = enrolled(&label, &recovery);
+        session.state = State::Enrolled { label, recovery };
+        session.until = self.clock.now().after(AGAIN);
+        Ok(page)
+    }
+
+    /// Stores the factor and its recovery codes, and ends the link; `None`: that was over already.
+    async fn store_app(
+        &self,
+        (portfolio, account): (&Portfolio, &Account),
+        pending: &Pending,
+        (matched, invitation): (Match, &FactorId),
+        source: &str,
+    ) -> Result<Option<(String, Vec<Secret<String>>)>, Undecided> {
+        let decision = self.decide(&self.in_force(), account, Some(portfolio), Place::default());
+        let needs_codes =
+            decision.recovery && portfolio.recovery_left == 0 && decision.renewing().contains(&Method::Totp);
+        let (codes, rows) =
+            if needs_codes { self.new_recovery_set().await? } else { (Vec::new(), Vec::new()) };
+        let taken: Vec<_> = portfolio.factors.iter().map(|factor| factor.label.as_str()).collect();
+        let label = choose_label("", &taken).map_err(Undecided::Conflict)?;
+        let key = Secret::new(pending.key.expose().clone());
+        let pending = Pending { key, parameters: pending.parameters, label: label.clone() };
+        let proof = Proof::Invitation(matched, invitation.clone());
+        let new = self.new_factor((&account.name, account.uid), pending, proof, rows)?;
+        let mut record = self.told_on_page(audit::Event::Enroll, from_page(&account.name, source));
+        (record.method, record.reason) = (Method::Totp.name(), new.id.0.clone());
+        match self.store.add_factor(new, record).await? {
+            Added::Stored => Ok(Some((label, codes))),
+            Added::NotFirst | Added::OtherUid | Added::NoToken | Added::TooMany | Added::LabelTaken => {
+                Ok(None)
+            }
+        }
+    }
+
+    fn told_on_page(&self, event: audit::Event, subject: audit::Subject) -> audit::Record {
+        let (time, outcome) = (self.clock.now(), audit::Outcome::Granted);
+        audit::Record { time, event, subject, method: "", outcome, reason: String::new() }
+    }
+}
+
+fn enrolled(label: &str, recovery: &[Secret<String>]) -> confirm_app_result::Kind {
+    let recovery = (!recovery.is_empty()).then(|| told(recovery));
+    confirm_app_result::Kind::Enrolled(AppEnrolled { label: label.to_owned(), recovery })
+}
+
+/// The address is what the page says: it decides nothing.
+fn from_page(user: &str, source: &str) -> audit::Subject {
+    audit::Subject {
+        user: user.to_owned(),
+        service: "web".to_owned(),
+        rhost: printable(source, 64),
+        actor: twinlock_proto::WEB_USER.to_owned(),
+        claimed_by: String::new(),
+    }
+}
