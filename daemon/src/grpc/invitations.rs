@@ -22,9 +22,7 @@ use crate::{
     engine::{
         delivery::{ContactKind, Issued},
         enrollment::MOST_FACTORS,
-        invitation::{
-            AT_LOGIN, BINDING_CODE, BindingCode, Grant, InvitationRecord, LinkToken, NewInvitation,
-        },
+        invitation::{AT_LOGIN, BINDING_CODE, Grant, InvitationRecord, NewInvitation},
         inviting::{Invited, Outcome},
         policy::{Method, Named},
         throttle::{Account as Charged, Budget},
