@@ -11,6 +11,7 @@
 # Environment: TWINLOCK_CACHE  where trees are kept    (default /var/cache/twinlock-tests)
 #              TWINLOCK_SUITE  Debian suite            (default: the host's own)
 #              TWINLOCK_DISK   not empty: /var/lib is on the real disk
+#              TWINLOCK_KEEP   a folder that is seen at /keep and can be written, for what is to stay
 #              TWINLOCK_MIRROR Debian mirror           (default: the host's own)
 # Needs root, mmdebstrap, util-linux, iproute2.
 set -euo pipefail
@@ -20,10 +21,13 @@ workspace=$(cd "$here/../.." && pwd)
 cache=${TWINLOCK_CACHE:-/var/cache/twinlock-tests}
 suite=${TWINLOCK_SUITE:-$(. /etc/os-release && echo "$VERSION_CODENAME")}
 packages=$(tr '\n' ',' <"$here/packages" | sed 's/,$//')
-# A telephone exchange and a telephone are in no stable suite: they have a tree of their own, seen at /phones.
+tree=$cache/tree-$suite-$(echo "$suite $packages" | sha256sum | cut -c1-12)
+# What would bloat the base tree, or is not in its suite, has a tree of its own: seen at /NAME, entered with chroot.
+# A telephone exchange and a telephone are in no stable suite.
 phones_packages=asterisk,asterisk-core-sounds-en-gsm,baresip-core,libsox-fmt-all,sox
 phones=$cache/phones-sid-$(echo "$phones_packages" | sha256sum | cut -c1-12)
-tree=$cache/tree-$suite-$(echo "$suite $packages" | sha256sum | cut -c1-12)
+browser_packages=chromium,chromium-driver,fonts-dejavu-core
+browser=$cache/browser-$suite-$(echo "$suite $browser_packages" | sha256sum | cut -c1-12)
 
 die() { echo "box.sh: $*" >&2; exit 2; }
 
@@ -33,9 +37,10 @@ own_mirror() {
         awk '$2 !~ /security/ { print $1; exit }'
 }
 
-# One tree: of this suite, with these packages.
+# One tree: of this suite, with these packages; what else mmdebstrap is to know.
 tree() {
     local tree=$1 suite=$2 packages=$3
+    shift 3
     [ -e "$tree/.ready" ] && return 0
     local mirror=${TWINLOCK_MIRROR:-$(own_mirror)}
     [ "$mirror" ] || { apt-get update -qq && mirror=$(own_mirror); }
@@ -46,7 +51,7 @@ tree() {
     [ -e "$tree/.ready" ] && return 0
     rm -rf --one-file-system "$tree"
     mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' \
-        --include="$packages" "$suite" "$tree" "$mirror" >"$tree.log" 2>&1 ||
+        "$@" --include="$packages" "$suite" "$tree" "$mirror" >"$tree.log" 2>&1 ||
         { tail -5 "$tree.log" >&2; die "mmdebstrap failed; its log is $tree.log"; }
     touch "$tree/.ready"
     exec 9>&-
@@ -55,6 +60,18 @@ tree() {
 build() {
     tree "$tree" "$suite" "$packages"
     tree "$phones" sid "$phones_packages"
+    tree "$browser" "$suite" "$browser_packages" \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*'
+}
+
+# A further tree, seen at /NAME in the box, whose devices and processes it has.
+further() {
+    local m=$1 name=$2 tree=$3
+    mkdir "$m/root/$name" "$m/$name-up" "$m/$name-work"
+    mount -t overlay overlay -o "lowerdir=$tree,upperdir=$m/$name-up,workdir=$m/$name-work" "$m/root/$name"
+    mount -t proc -o nosuid,nodev,noexec proc "$m/root/$name/proc"
+    mount --rbind "$m/root/dev" "$m/root/$name/dev"
 }
 
 # The second half of "run", inside the new namespaces.
@@ -92,11 +109,13 @@ inside() {
         rm -rf "$cache/disk" && cp -a "$r/var/lib" "$cache/disk"
         mount --bind "$cache/disk" "$r/var/lib"
     fi
-    mkdir "$r/phones" "$m/phones-up" "$m/phones-work"
-    mount -t overlay overlay -o "lowerdir=$phones,upperdir=$m/phones-up,workdir=$m/phones-work" "$r/phones"
-    mount -t proc -o nosuid,nodev,noexec proc "$r/phones/proc"
-    mount --rbind "$r/dev" "$r/phones/dev"
+    further "$m" phones "$phones"
     mkdir -p "$r/phones/run/asterisk"
+    further "$m" browser "$browser"
+    if [ "${TWINLOCK_KEEP:-}" ]; then
+        mkdir "$r/keep"
+        mount --bind "$TWINLOCK_KEEP" "$r/keep"
+    fi
     : >"$r/etc/twinlock-box" # the tests refuse to run without it
     hostname box
     ip link set lo up

@@ -9,6 +9,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+pub mod browser;
 pub mod daemon;
 pub mod delivery;
 pub mod fault;

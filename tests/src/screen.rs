@@ -96,9 +96,12 @@ pub fn scan(text: &str) -> Option<String> {
         }
     }
     std::fs::write("/tmp/screen.pgm", picture).expect("room for a picture");
-    let out = Command::new("zbarimg")
-        .args(["-q", "--raw", "/tmp/screen.pgm"])
-        .output()
-        .expect("zbarimg is installed");
+    read_picture("/tmp/screen.pgm")
+}
+
+/// What zbar reads from a QR code in a picture.
+#[must_use]
+pub fn read_picture(path: &str) -> Option<String> {
+    let out = Command::new("zbarimg").args(["-q", "--raw", path]).output().expect("zbarimg is installed");
     Some(String::from_utf8_lossy(&out.stdout).trim().to_owned()).filter(|read| !read.is_empty())
 }
