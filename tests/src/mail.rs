@@ -79,3 +79,9 @@ pub fn code_in(mail: &str) -> String {
     let body = mail.split_once("\n\n").or_else(|| mail.split_once("\r\n\r\n")).expect("a body").1;
     body.lines().next().expect("a line").trim().to_owned()
 }
+
+/// The link in a mail: the first line of its text, which quoted-printable may have broken (RFC 2045 section 6.7).
+#[must_use]
+pub fn link_in(mail: &str) -> String {
+    code_in(&mail.replace("=\r\n", "").replace("=\n", "").replace("=3D", "="))
+}

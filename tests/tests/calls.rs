@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use twinlock_tests::world::{self, World, as_user};
 
 /// What an empty message gets where the method is served and the caller may call it.
-const SERVED: [(&str, &str); 33] = [
+const SERVED: [(&str, &str); 41] = [
     ("Login/Authenticate", "InvalidArgument"), // no opening message
     ("SelfService/Status", "Ok"),
     ("SelfService/EnrollTotp", "InvalidArgument"),
@@ -25,6 +25,10 @@ const SERVED: [(&str, &str); 33] = [
     ("Admin/ExemptAccount", "InvalidArgument"),
     ("Admin/OpenAccount", "InvalidArgument"),
     ("Admin/SetContact", "InvalidArgument"),
+    ("Admin/InviteUser", "InvalidArgument"),
+    ("Admin/InviteGroup", "NotFound"), // there is no such group
+    ("Admin/AdoptAccount", "InvalidArgument"),
+    ("Admin/PurgeAccount", "InvalidArgument"),
     ("Admin/ImportTokens", "FailedPrecondition"), // of no file
     ("Admin/ListTokens", "Ok"),
     ("Admin/AssignToken", "InvalidArgument"),
@@ -40,6 +44,10 @@ const SERVED: [(&str, &str); 33] = [
     ("Admin/CheckStore", "Ok"),
     ("Admin/BackupStore", "Ok"),
     ("Admin/RotateKey", "Ok"),
+    ("EnrollmentPage/ReadSettings", "Ok"),
+    ("EnrollmentPage/LookAtLink", "Ok"),   // it is dead
+    ("EnrollmentPage/ProveBinding", "Ok"), // the same
+    ("EnrollmentPage/ConfirmApp", "Ok"),   // the same
 ];
 
 /// Which services a socket serves.
@@ -48,14 +56,19 @@ fn serves(socket: &str, service: &str) -> bool {
         "login.sock" => service == "Login",
         "user.sock" => service == "Login" || service == "SelfService",
         "admin.sock" => service == "Admin",
+        "web.sock" => service == "EnrollmentPage",
         other => unreachable!("{other}"),
     }
 }
 
 fn expected(caller: &str, socket: &str, method: &str) -> String {
     let (service, _) = method.split_once('/').unwrap_or_default();
-    if caller != "root" && socket != "user.sock" {
+    let owner = if socket == "web.sock" { "twinlock-web" } else { "root" };
+    if caller != "root" && caller != owner && socket != "user.sock" {
         return "Forbidden".to_owned(); // mode 0600
+    }
+    if socket == "web.sock" && caller != owner && serves(socket, service) {
+        return "PermissionDenied".to_owned(); // root can connect, and is not the page
     }
     if !serves(socket, service) {
         return "Unimplemented".to_owned();
@@ -67,14 +80,15 @@ fn expected(caller: &str, socket: &str, method: &str) -> String {
 #[test]
 fn every_call_on_every_socket_by_every_kind_of_caller() {
     let world = World::new();
+    world::sh("useradd --system twinlock-web");
     let _daemon = world.daemon();
     let _phone = world.enroll("bob");
     world::sh(&format!("install -m 0755 {} /usr/local/bin/actor", env!("CARGO_BIN_EXE_twinlock-actor")));
-    for caller in ["root", "alice", "daemon", "nobody"] {
+    for caller in ["root", "alice", "daemon", "nobody", "twinlock-web"] {
         let out = as_user(caller, "/usr/local/bin/actor").output().expect("runuser");
         assert!(out.status.success(), "{out:?}");
         let said = String::from_utf8_lossy(&out.stdout).into_owned();
-        assert!(said.lines().count() >= 3 * SERVED.len(), "{said}");
+        assert!(said.lines().count() >= 4 * SERVED.len(), "{said}");
         for line in said.lines() {
             let words: Vec<&str> = line.split(' ').collect();
             let method = words[1].trim_start_matches("/twinlock.v1.");

@@ -94,10 +94,7 @@ impl Web {
         if let Some(wrong) = self.proxies.iter().find(|proxy| parse_network(proxy).is_none()) {
             error(
                 "proxies",
-                &format!(
-                    "has \"{}\", which is no address and no network",
-                    crate::names::printable(wrong, 48)
-                ),
+                &format!("has {wrong:?}, which is no address and no network"),
                 "write 127.0.0.1, or 10.0.0.0/28",
             );
         }

@@ -7,12 +7,12 @@ use std::path::Path;
 use prost_reflect::DescriptorPool;
 use tonic::{Code, client::Grpc, transport::Channel};
 use tonic_prost::ProstCodec;
-use twinlock_proto::{ADMIN_SOCKET, LOGIN_SOCKET, RUNTIME_DIR, USER_SOCKET, connect};
+use twinlock_proto::{ADMIN_SOCKET, LOGIN_SOCKET, RUNTIME_DIR, USER_SOCKET, WEB_SOCKET, connect};
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        for socket in [LOGIN_SOCKET, USER_SOCKET, ADMIN_SOCKET] {
+        for socket in [LOGIN_SOCKET, USER_SOCKET, ADMIN_SOCKET, WEB_SOCKET] {
             for method in methods() {
                 println!("{socket} {method} {}", call(socket, &method).await);
             }
