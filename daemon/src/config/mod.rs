@@ -150,6 +150,7 @@ impl Config {
             }
         }
         policy::check_together(role, &mut findings);
+        policy::check_links(role, (web.url.is_some(), email.from.is_some()), &mut findings);
         findings
     }
 

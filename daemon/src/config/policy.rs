@@ -260,6 +260,21 @@ pub(super) fn check_together(roles: &[Role], findings: &mut Vec<Finding>) {
     }
 }
 
+/// What keeps members from the links that they are to be sent.
+pub(super) fn check_links(roles: &[Role], (page, mail): (bool, bool), findings: &mut Vec<Finding>) {
+    for role in roles.iter().filter(|role| role.enrollment == Enrollment::Link) {
+        for (there, key, what) in [(page, "[web] url", "page"), (mail, "[email] from", "mail")] {
+            if !there {
+                let sentence = format!(
+                    "of role \"{}\" is \"link\", and there is no {what}: members without a factor are denied",
+                    role.name
+                );
+                findings.push(Finding::warning("role.enrollment", &sentence, &format!("set {key}")));
+            }
+        }
+    }
+}
+
 fn exemption_name(index: usize) -> String {
     format!("exempt {}", index + 1)
 }

@@ -160,4 +160,19 @@ mod tests {
         assert_eq!(findings(&Web { certificate, key, ..bare }), 0);
         assert_eq!(findings(&Web { listen: "8443".to_owned(), ..Web::default() }), 1);
     }
+
+    #[test]
+    fn a_role_whose_links_cannot_go_out_is_warned_of() {
+        let role = "[[role]]\nname = 'a'\ngroups = ['*']\nsecond-factor = 'required'\nenrollment = 'link'\n";
+        let told = |more: &str| {
+            let config: crate::config::Config = toml::from_str(&format!("{role}{more}")).unwrap();
+            let findings: Vec<String> = config.check().iter().map(ToString::to_string).collect();
+            findings.join("\n")
+        };
+        let bare = told("");
+        assert!(bare.contains("there is no page") && bare.contains("there is no mail"), "{bare}");
+        let ready =
+            told("[web]\nurl = 'https://a.example'\nproxies = ['::1']\n[email]\nfrom = 'a@example.com'\n");
+        assert_eq!(ready, "");
+    }
 }
