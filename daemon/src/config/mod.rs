@@ -2,6 +2,7 @@
 //! findings that name the place and the remedy.
 
 mod account;
+mod audit;
 mod codes;
 mod email;
 mod enrollment;
@@ -9,6 +10,7 @@ mod finding;
 mod hotp;
 mod limits;
 mod load;
+mod metrics;
 mod policy;
 pub mod preset;
 mod provider;
@@ -17,6 +19,7 @@ mod telephone;
 mod totp;
 
 pub use account::Account;
+pub use audit::{Audit, Retention};
 pub use codes::Codes;
 pub use email::{Email, Tls, Transport};
 pub use enrollment::{Enrollment, LoginQr};
@@ -24,6 +27,7 @@ pub use finding::{Finding, Severity};
 pub use hotp::Hotp;
 pub use limits::Limits;
 pub use load::{DEFAULT_FILE, LastGood, Origin, Outcome, Source, evaluate, load, presets};
+pub use metrics::Metrics;
 pub use policy::{Exempt, Role};
 pub use preset::Preset;
 pub use provider::{Provider, SHIPPED, is_local};
@@ -71,6 +75,10 @@ pub struct Config {
     pub enrollment: Enrollment,
     /// PAM's account phase.
     pub account: Account,
+    /// The trail.
+    pub audit: Audit,
+    /// Figures for Prometheus.
+    pub metrics: Metrics,
     /// Who needs a second factor where.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub role: Vec<Role>,
@@ -99,6 +107,8 @@ impl Config {
             email,
             sms,
             call,
+            audit,
+            metrics,
             role,
             provider,
             preset,
@@ -122,6 +132,8 @@ impl Config {
         email.check(&mut findings);
         sms.check(&mut findings);
         call.check(&mut findings);
+        audit.check(&mut findings);
+        metrics.check(&mut findings);
         provider::check(provider, preset, &mut findings);
         for (method, regions) in [(Method::Sms, &sms.regions), (Method::Call, &call.regions)] {
             let carried = provider.iter().any(|provider| self.recipe(provider, method).is_some());

@@ -247,6 +247,9 @@ pub trait Channels: Send + Sync {
 
     /// What is known of each.
     async fn health(&self, config: &Config) -> Vec<Health>;
+
+    /// The providers by name, and whether one is not asked for a while because it failed. Nobody is asked for this.
+    fn breakers(&self, config: &Config) -> Vec<(String, bool)>;
 }
 
 /// Mail servers, and the providers of the configuration.
@@ -310,5 +313,9 @@ impl Channels for System {
         all.extend(self.email.health(config).await);
         all.extend(self.carriers.health(config));
         all
+    }
+
+    fn breakers(&self, config: &Config) -> Vec<(String, bool)> {
+        self.carriers.breakers(config)
     }
 }

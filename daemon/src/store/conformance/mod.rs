@@ -3,6 +3,7 @@
 mod delivering;
 mod enrolling;
 mod tokens;
+mod watching;
 
 use std::{sync::Arc, time::Duration};
 
