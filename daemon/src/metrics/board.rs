@@ -21,6 +21,7 @@ use nix::{
 #[derive(Debug, Default)]
 pub struct Board {
     file: Option<PathBuf>,
+    up: bool,
     told: String,
 }
 
@@ -29,12 +30,12 @@ impl Board {
     pub fn show(&mut self, file: Option<&Path>, text: &[u8]) {
         if self.file.as_deref() != file {
             self.clear();
-            self.told.clear();
+            *self = Self { file: file.map(Path::to_owned), ..Self::default() };
         }
         let Some(file) = file else { return };
         match write(file, text) {
             Ok(()) => {
-                self.file = Some(file.to_owned());
+                self.up = true;
                 self.told.clear();
             }
             Err(error) => self.tell(&format!("{}: {error}", file.display())),
@@ -43,7 +44,7 @@ impl Board {
 
     /// Takes the file down, so that nobody takes old figures for new ones.
     pub fn clear(&mut self) {
-        if let Some(file) = self.file.take()
+        if let Some(file) = self.file.take_if(|_| self.up)
             && let Err(error) = remove(&file)
         {
             self.tell(&format!("{} is not removed: {error}", file.display()));
