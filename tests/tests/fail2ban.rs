@@ -1,11 +1,10 @@
 //! What logs look like to fail2ban: its own filters, and ours for the daemon's line.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
-
-use std::fs;
+#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use twinlock_tests::{
     daemon::Daemon,
     pamhost::{self, pam},
+    phone::now,
     ssh::{KEYBOARD_INTERACTIVE, PASSWORD_THEN_CODE, client, outcome},
     world::{self, AUTH_LOG, PASSWORD, World},
 };
@@ -108,12 +107,32 @@ fn no_name_makes_a_second_match_or_another_address() {
 }
 
 #[test]
+fn a_wrong_clock_of_this_host_bans_nobody() {
+    let world = World::new();
+    let start = now();
+    let daemon = Daemon::with_clock(start);
+    install();
+    world::stack("ours", OURS);
+    let phone = world.enroll("alice");
+    daemon.move_clock(start - 86_400);
+    let code = phone.code_at(start - 86_400);
+    assert_eq!(log_in("alice", "192.0.2.7", &[code.as_str(); 3]), pam::AUTH_ERR);
+    assert_eq!(world.logins("alice"), ["denied clock"]);
+    // Written in order: a line of the login would stand before this one.
+    daemon.move_clock(start);
+    assert_eq!(log_in("alice", "192.0.2.8", &[phone.wrong_code().as_str(); 3]), pam::AUTH_ERR);
+    let _ = world.log_with("failed: rhost=192.0.2.8 ");
+    assert_eq!(hosts(), ["192.0.2.8"]);
+    assert_eq!(world.log().matches("verification failed").count(), 1, "{}", world.log());
+}
+
+#[test]
 fn the_jail_is_there_and_off() {
     let _world = World::new();
     install();
     let out = world::sh("fail2ban-client -d");
     assert!(!out.contains("'add', 'twinlockd'"), "{out}");
-    fs::write("/etc/fail2ban/jail.d/twinlockd.local", "[twinlockd]\nenabled = true\n").unwrap();
+    world::sh("printf '[twinlockd]\\nenabled = true\\n' >/etc/fail2ban/jail.d/twinlockd.local");
     let out = world::sh("fail2ban-client -d");
     for expected in ["'add', 'twinlockd'", "_SYSTEMD_UNIT=twinlockd.service", "verification failed: rhost="] {
         assert!(out.contains(expected), "{expected}: {out}");

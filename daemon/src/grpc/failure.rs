@@ -5,8 +5,14 @@ use std::net::IpAddr;
 
 use crate::audit::{self, Subject};
 
+/// Reasons that are faults of this host, or of a provider: whoever met them is not to be banned for it.
+const OUTAGES: [&str; 2] = ["clock", "not-sent"];
+
 /// Says that a login failed, and why: never for an outage, which is nobody's failure.
 pub(super) fn tell(subject: &Subject, reason: &str) {
+    if OUTAGES.contains(&reason) {
+        return;
+    }
     let (user, service, rhost) = (&subject.user, &subject.service, &subject.rhost);
     tracing::warn!(
         target: audit::FAILED_LOGIN, user, service, rhost, reason, "{}", line(subject, reason)
