@@ -90,6 +90,10 @@ fn the_trail_is_read_by_user_time_and_event_and_followed() {
     following.wait().unwrap();
 }
 
+fn audit_rows() -> i64 {
+    sql("SELECT count(*) FROM audit").parse().unwrap()
+}
+
 /// What another boot looks like to the store: there the clock may be anywhere ahead.
 fn another_boot() {
     sql("UPDATE clock_mark SET boot = 'another'");
@@ -144,8 +148,31 @@ fn entries_go_after_their_time_and_one_says_so() {
     });
 }
 
-fn audit_rows() -> i64 {
-    sql("SELECT count(*) FROM audit").parse().unwrap()
+#[test]
+fn a_long_trail_goes_in_parts_while_logins_go_on() {
+    let world = World::new();
+    let start = now() / 30 * 30 + 15;
+    world::stack("ours", OURS);
+    let daemon = Daemon::with_clock(start);
+    let phone = world.enroll("alice");
+    assert!(daemon.stop().success());
+    let kept = audit_rows();
+    sql(&format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)
+         INSERT INTO audit (time, event, user, service, rhost, method, outcome, reason, actor, claimed_by)
+         SELECT {} + i, 'login', 'bob', 'sshd', '', '', 'denied', 'wrong', '', '' FROM n",
+        (start - 500 * DAY) * 1000
+    ));
+    // They stand behind what is kept, as if a clock had been wrong.
+    let _daemon = Daemon::with_clock(start + 60);
+    assert_eq!(log_in("alice", &phone.code_at(start + 60)), pam::SUCCESS);
+    assert!(audit_rows() > kept + 2, "there were some left when she was in");
+    let trims = twinlock_tests::wait::until("the trim", 60, || {
+        Some(audit(&["--event", "trim"])).filter(|trims| !trims.is_empty())
+    });
+    assert!(trims.len() == 1 && trims[0][3].starts_with("40000 entries from before "), "{trims:?}");
+    assert_eq!(audit(&["--user", "bob"]).len(), 0);
+    assert_eq!(audit_rows(), kept + 3, "start, login, trim");
 }
 
 #[test]
