@@ -1,6 +1,6 @@
 //! What root does: accounts, the daemon, audit.
 
-use std::{fs, io, io::Read, path::Path};
+use std::{fs, path::Path};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,21 +9,17 @@ use twinlock_proto::{
     ADMIN_SOCKET, CLAIMED_BY, connect, limit,
     v1::{
         AcceptClockRequest, Account, AccountRequest, AuditEntry, AuditRequest, DaemonState,
-        ListAccountsRequest, ProvisionRequest, Requirement, ShowDaemonRequest, admin_client::AdminClient,
+        ListAccountsRequest, Requirement, ShowDaemonRequest, admin_client::AdminClient,
     },
 };
-use zeroize::Zeroizing;
 
 use crate::{
-    args::{Audit, Provision, ProvisionTotp, User},
+    args::{Audit, Provision, User},
     failure::{Failure, answered},
-    flags, invite, lifecycle, offer,
+    flags, invite, lifecycle,
     output::{self, clean, line},
-    terminal, when,
+    provision, when,
 };
-
-/// Longest secret file.
-const SECRET_FILE: u64 = 4096;
 
 pub async fn client(runtime_dir: &Path) -> Result<AdminClient<Channel>, Failure> {
     let channel = connect::channel(&runtime_dir.join(ADMIN_SOCKET)).await?;
@@ -64,7 +60,7 @@ pub async fn user(runtime_dir: &Path, command: &User, json: bool) -> Result<(), 
             if json { output::json(&output::AccountJson::from(&account)) } else { output::account(&account) }
         }
         User::Enroll { name, kind: Provision::Totp(options) } => {
-            provision(runtime_dir, name, options, json).await
+            provision::totp(runtime_dir, name, options, json).await
         }
         User::Contact { .. } | User::Require { .. } | User::Exempt { .. } | User::OpenEnrollment { .. } => {
             flags::set(runtime_dir, command, json).await
@@ -114,50 +110,6 @@ async fn list(
         line(format!("{user:<24} {uid:>8}  {active:<9} {failures:<8} {state}"))?;
     }
     Ok(())
-}
-
-async fn provision(
-    runtime_dir: &Path,
-    name: &str,
-    options: &ProvisionTotp,
-    json: bool,
-) -> Result<(), Failure> {
-    let secret = match &options.secret_file {
-        Some(path) => read_secret(path)?.as_str().trim().to_owned(),
-        None => String::new(),
-    };
-    let message = ProvisionRequest {
-        user: name.to_owned(),
-        label: options.label.clone(),
-        secret,
-        activate: options.activate,
-        allow_short: options.allow_short,
-    };
-    let provisioned =
-        answered(client(runtime_dir).await?.provision_totp(request(message))).await?.into_inner();
-    if json {
-        let (factor, uri, secret) = (&provisioned.factor, &provisioned.uri, &provisioned.secret);
-        return output::json(&serde_json::json!({ "factor": factor, "uri": uri, "secret": secret }));
-    }
-    offer::show(&provisioned.secret, &provisioned.uri, terminal::qr_form(options.qr))?;
-    let when = if options.activate {
-        "counts at once"
-    } else {
-        "counts after the user's first code (twinlock verify)"
-    };
-    line(format!("Factor {} of {} {when}. This key is not shown again.", provisioned.factor, clean(name)))
-}
-
-/// The command opens the file; the daemon gets what is in it.
-fn read_secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let mut text = Zeroizing::new(String::new());
-    let read = if path.as_os_str() == "-" {
-        io::stdin().lock().take(SECRET_FILE).read_to_string(&mut text)
-    } else {
-        fs::File::open(path).and_then(|file| file.take(SECRET_FILE).read_to_string(&mut text))
-    };
-    read.map_err(|error| Failure::usage(format!("cannot read the key from {}: {error}", path.display())))?;
-    Ok(text)
 }
 
 pub async fn daemon(runtime_dir: &Path, json: bool) -> Result<(), Failure> {
@@ -214,9 +166,11 @@ struct EntryJson<'a> {
 
 pub async fn audit(runtime_dir: &Path, options: &Audit, json: bool) -> Result<(), Failure> {
     let since = options.since.as_deref().map(when::past).transpose()?;
+    let until = options.until.as_deref().map(when::past_to_end).transpose()?;
     let message = AuditRequest {
         user: options.user.clone().unwrap_or_default(),
         since: since.map(Timestamp::as_second),
+        until: until.map(Timestamp::as_second),
         event: options.event.clone().unwrap_or_default(),
         follow: options.follow,
     };

@@ -225,6 +225,9 @@ pub struct Audit {
     /// Only from then on: a date, an RFC 3339 time, or how long ago (7d)
     #[arg(long, value_name = "WHEN")]
     pub since: Option<String>,
+    /// Only before then: a date (to its end), an RFC 3339 time, or how long ago (7d)
+    #[arg(long, value_name = "WHEN", conflicts_with = "follow")]
+    pub until: Option<String>,
     /// Only this event
     #[arg(long)]
     pub event: Option<String>,

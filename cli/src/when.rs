@@ -9,6 +9,12 @@ pub fn past(text: &str) -> Result<Timestamp, Failure> {
     past_from(text, now(), &TimeZone::system())
 }
 
+/// A time in the past: a date means its end, `7d` means seven days ago.
+pub fn past_to_end(text: &str) -> Result<Timestamp, Failure> {
+    let zone = TimeZone::system();
+    end_of(text, &zone).map_or_else(|| past_from(text, now(), &zone), Ok)
+}
+
 /// A time to come: a date means its end, `7d` means in seven days.
 pub fn future(text: &str) -> Result<Timestamp, Failure> {
     future_from(text, now(), &TimeZone::system())
@@ -28,13 +34,13 @@ fn future_from(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp,
     {
         return Ok(time);
     }
-    if let Ok(date) = text.parse::<Date>()
-        && text.len() == 10
-        && let Ok(end) = date.tomorrow().and_then(|day| day.to_zoned(zone.clone()))
-    {
-        return Ok(end.timestamp());
-    }
-    point(text)
+    end_of(text, zone).map_or_else(|| point(text), Ok)
+}
+
+/// The end of a date.
+fn end_of(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    let date = text.parse::<Date>().ok().filter(|_| text.len() == 10)?;
+    Some(date.tomorrow().and_then(|day| day.to_zoned(zone.clone())).ok()?.timestamp())
 }
 
 fn past_from(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, Failure> {

@@ -1,5 +1,7 @@
 //! The composition root: builds the adapters, binds, serves, drains, stops. The only place that names them.
 
+mod rounds;
+
 use std::{
     collections::BTreeMap,
     fmt, fs, io,
@@ -13,7 +15,7 @@ use std::{
 };
 
 use nix::sys::{resource, stat};
-use tokio::{net::UnixListener, signal::unix, task::JoinSet};
+use tokio::{net::UnixListener, signal::unix, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use twinlock_proto::{ADMIN_SOCKET, LOGIN_SOCKET, USER_SOCKET, WEB_SOCKET, WEB_USER};
 
@@ -108,17 +110,26 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
 
+    let (broken, seen) = watch::channel(origin == Origin::LastGood);
+    let rounds = tokio::spawn(rounds::go(Arc::clone(&ports), seen, stop.clone()));
     let mut told_to_stop = std::pin::pin!(told_to_stop);
     let result = loop {
         tokio::select! {
             () = &mut told_to_stop => break Ok(()),
-            Some(()) = told_to_reload.recv() => reload(options, &ports).await,
+            Some(()) = told_to_reload.recv() => {
+                let good = reload(options, &ports).await;
+                broken.send_replace(!good);
+            }
             Some(ended) = serving.join_next() => break Err(Failure::Serve(format!("a socket ended: {ended:?}"))),
         }
     };
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     stop.cancel();
-    let _ = tokio::time::timeout(DRAIN, async { while serving.join_next().await.is_some() {} }).await;
+    let drained = async {
+        while serving.join_next().await.is_some() {}
+        let _ = rounds.await;
+    };
+    let _ = tokio::time::timeout(DRAIN, drained).await;
     let record = audit::Record { event: audit::Event::Stop, ..started(ports.clock.now(), &origin) };
     let _ = ports.store.append(record).await;
     tracing::info!("stopped");
@@ -248,8 +259,8 @@ async fn prepare(directory: &dyn Directory, config: Config, origin: &Origin) -> 
     InForce { logo, ..InForce::new(config, describe(origin), &host_name(), &ids) }
 }
 
-/// Reads the configuration again. One with errors changes nothing.
-async fn reload(options: &Options, ports: &Ports) {
+/// Reads the configuration again. One with errors changes nothing; says whether it has none.
+async fn reload(options: &Options, ports: &Ports) -> bool {
     let _ = sd_notify::notify(&[
         sd_notify::NotifyState::Reloading,
         sd_notify::NotifyState::monotonic_usec_now().unwrap_or(sd_notify::NotifyState::Reloading),
@@ -272,13 +283,14 @@ async fn reload(options: &Options, ports: &Ports) {
             (audit::Outcome::Denied, "the files are broken: the one in force stays".to_owned())
         }
     };
-    let event = audit::Event::Reload;
+    let (event, good) = (audit::Event::Reload, result == audit::Outcome::Granted);
     let record =
         audit::Record { event, outcome: result, reason, ..started(ports.clock.now(), &outcome.origin) };
     if let Err(error) = ports.store.append(record).await {
         tracing::error!(%error, "an audit record is lost");
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    good
 }
 
 /// The data keys, the first of which is made when there is none.

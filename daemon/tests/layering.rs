@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 /// A module, and what it may name of ours.
-const ALLOWED: [(&str, &[&str]); 18] = [
+const ALLOWED: [(&str, &[&str]); 19] = [
     ("clock", &[]),
     ("random", &[]),
     ("secret", &[]),
@@ -21,7 +21,8 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("accounts", &["engine", "names"]),
     ("access", &["names"]),
     ("options", &["accounts", "config"]),
-    ("telemetry", &["options"]),
+    ("telemetry", &["audit", "options"]),
+    ("metrics", &["audit", "clock", "store"]),
     (
         "grpc",
         &[

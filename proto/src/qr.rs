@@ -1,5 +1,6 @@
-//! A QR code as text, for the command and for a login's prompt. The encoding is the library's; here it is drawn with the
-//! light modules in the foreground, so that it reads right on the dark background that terminals have.
+//! A QR code as text, for the command and for a login's prompt, and as modules, for who draws it on paper. The encoding is
+//! the library's; as text it is drawn with the light modules in the foreground, so that it reads right on the dark background
+//! that terminals have.
 
 use qrcode::{Color, EcLevel, QrCode};
 
@@ -14,14 +15,15 @@ pub enum Form {
     None,
 }
 
-/// Light modules around it. The standard asks for 4; 2 fit 80 x 24 and every reader takes them.
+/// Light modules around it on a terminal: 2 fit 80 x 24 and every reader takes them.
 const MARGIN: usize = 2;
+/// What the standard asks for.
+const QUIET_ZONE: usize = 4;
 
 /// The code as lines, or `None` if the text is too long for one or none is wanted.
 #[must_use]
 pub fn draw(text: &str, form: Form) -> Option<Vec<String>> {
-    let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
-    let modules = Modules { width: code.width(), colors: code.to_colors() };
+    let modules = Modules::new(text, EcLevel::L, MARGIN)?;
     match form {
         Form::Utf8 => Some(half_blocks(&modules)),
         Form::Ascii => Some(ascii(&modules)),
@@ -29,19 +31,35 @@ pub fn draw(text: &str, form: Form) -> Option<Vec<String>> {
     }
 }
 
-struct Modules {
+/// The squares that a code is made of, its margin with them.
+pub struct Modules {
     width: usize,
+    margin: usize,
     colors: Vec<Color>,
 }
 
 impl Modules {
-    const fn size(&self) -> usize {
-        self.width + 2 * MARGIN
+    /// A code to be printed, which must bear some dirt; `None` if the text is too long for one.
+    #[must_use]
+    pub fn for_paper(text: &str) -> Option<Self> {
+        Self::new(text, EcLevel::M, QUIET_ZONE)
+    }
+
+    fn new(text: &str, level: EcLevel, margin: usize) -> Option<Self> {
+        let code = QrCode::with_error_correction_level(text, level).ok()?;
+        Some(Self { width: code.width(), margin, colors: code.to_colors() })
+    }
+
+    /// How many stand in a row, and how many rows there are.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.width + 2 * self.margin
     }
 
     /// Whether the module is light; the margin is.
-    fn light(&self, row: usize, column: usize) -> bool {
-        let inside = |at: usize| at.checked_sub(MARGIN).filter(|at| *at < self.width);
+    #[must_use]
+    pub fn light(&self, row: usize, column: usize) -> bool {
+        let inside = |at: usize| at.checked_sub(self.margin).filter(|at| *at < self.width);
         match (inside(row), inside(column)) {
             (Some(row), Some(column)) => self.colors.get(row * self.width + column) != Some(&Color::Dark),
             _ => true,

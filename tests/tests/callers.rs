@@ -1,11 +1,10 @@
-//! Who may say what: programs that do not run as root, and what logs look like to fail2ban.
+//! Who may say what: programs that do not run as root.
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::process::Command;
 
 use twinlock_tests::{
     pamhost::{self, PROGRAM, Run, pam},
-    ssh::{KEYBOARD_INTERACTIVE, PASSWORD_THEN_CODE, client, outcome},
     world::{self, PASSWORD, World, as_user},
 };
 
@@ -80,37 +79,4 @@ fn su_asks_for_the_code_of_the_target_and_says_so() {
     terminal.answer("Verification code for bob: ", &bob.code(1));
     terminal.expect("bob");
     assert_eq!(terminal.finish().1, 0);
-}
-
-#[test]
-fn fail2ban_counts_failures_and_no_outages() {
-    let world = World::new();
-    let (daemon, _sshd) = (world.daemon(), world.sshd(PASSWORD_THEN_CODE, KEYBOARD_INTERACTIVE));
-    let phone = world.enroll("alice");
-    let fail = || {
-        let mut ssh = client("alice", &[]);
-        ssh.answer("Password: ", PASSWORD);
-        for _ in 0..3 {
-            ssh.answer("Verification code: ", &phone.wrong_code());
-        }
-        assert!(!outcome(ssh, "alice").0);
-    };
-    fail();
-    let _ = world.log_with("authentication failure");
-    let matched = |filter: &str| {
-        let out = world::sh(&format!("fail2ban-regex {} '{filter}' | grep '^Lines:'", world::AUTH_LOG));
-        let words: Vec<&str> = out.split([' ', ',']).collect();
-        let at = words.iter().position(|word| *word == "matched").expect("a count");
-        words[at - 1].parse::<u32>().expect("a number")
-    };
-    assert_eq!(matched("pam-generic[__pam_auth=pam_twinlock]"), 1, "our own line");
-    assert!(matched("sshd") >= 1, "sshd's line for PAM_AUTH_ERR");
-
-    // An outage is nobody's failure.
-    assert!(daemon.stop().success());
-    let mut ssh = client("alice", &[]);
-    ssh.answer("Password: ", PASSWORD);
-    assert!(!outcome(ssh, "alice").0);
-    let _ = world.log_with("twinlockd is not running");
-    assert_eq!(matched("pam-generic[__pam_auth=pam_twinlock]"), 1);
 }

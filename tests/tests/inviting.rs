@@ -1,4 +1,10 @@
 //! Links to set up an app: who gets one, and what becomes of an account. The page itself is in page.rs.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
 
 use std::process::Output;
 

@@ -157,4 +157,7 @@ pub struct ProvisionTotp {
     /// How the QR code is drawn; by default as the terminal can show it
     #[arg(long, value_enum)]
     pub qr: Option<QrForm>,
+    /// Write the QR code to this new file, for printing, instead of showing the key; `-` for standard output
+    #[arg(long, value_name = "FILE", conflicts_with = "qr")]
+    pub png: Option<PathBuf>,
 }

@@ -3,6 +3,9 @@
 
 use crate::clock::Timestamp;
 
+/// What the operator's log calls a login that failed, for layers that print it in a form of its own.
+pub const FAILED_LOGIN: &str = "failed-login";
+
 /// What happened. The names are part of the interface: scripts match them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -66,6 +69,8 @@ pub enum Event {
     Backup,
     /// An administrator changed the keys that seal the store.
     KeyRotate,
+    /// Entries that are older than the configuration keeps them were taken out; the reason says how many, and up to when.
+    Trim,
     /// The daemon started with the configuration named in the reason.
     Start,
     /// The daemon stopped.
@@ -74,7 +79,7 @@ pub enum Event {
 
 impl Event {
     /// Every event, for filters and documentation.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Login,
         Self::Verify,
         Self::Password,
@@ -105,6 +110,7 @@ impl Event {
         Self::StoreCheck,
         Self::Backup,
         Self::KeyRotate,
+        Self::Trim,
         Self::Start,
         Self::Stop,
     ];
@@ -143,6 +149,7 @@ impl Event {
             Self::StoreCheck => "store-check",
             Self::Backup => "backup",
             Self::KeyRotate => "key-rotate",
+            Self::Trim => "trim",
             Self::Start => "start",
             Self::Stop => "stop",
         }
@@ -244,6 +251,8 @@ pub struct Filter {
     pub user: Option<String>,
     /// Only from this time on.
     pub since: Option<Timestamp>,
+    /// Only before this time.
+    pub until: Option<Timestamp>,
     /// Only this event.
     pub event: Option<String>,
     /// Only behind this number.

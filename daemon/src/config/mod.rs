@@ -2,6 +2,7 @@
 //! findings that name the place and the remedy.
 
 mod account;
+mod audit;
 mod codes;
 mod email;
 mod enrollment;
@@ -9,6 +10,7 @@ mod finding;
 mod hotp;
 mod limits;
 mod load;
+mod metrics;
 mod policy;
 pub mod preset;
 mod provider;
@@ -18,6 +20,7 @@ mod totp;
 mod web;
 
 pub use account::Account;
+pub use audit::{Audit, Retention};
 pub use codes::Codes;
 pub use email::{Email, Tls, Transport};
 pub use enrollment::{Enrollment, LoginQr};
@@ -25,6 +28,7 @@ pub use finding::{Finding, Severity};
 pub use hotp::Hotp;
 pub use limits::Limits;
 pub use load::{DEFAULT_FILE, LastGood, Origin, Outcome, Source, evaluate, load, presets};
+pub use metrics::Metrics;
 pub use policy::{Exempt, Role};
 pub use preset::Preset;
 pub use provider::{Provider, SHIPPED, is_local};
@@ -75,6 +79,10 @@ pub struct Config {
     pub web: Web,
     /// PAM's account phase.
     pub account: Account,
+    /// The trail.
+    pub audit: Audit,
+    /// Figures for Prometheus.
+    pub metrics: Metrics,
     /// Who needs a second factor where.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub role: Vec<Role>,
@@ -105,6 +113,8 @@ impl Config {
             call,
             enrollment,
             web,
+            audit,
+            metrics,
             role,
             provider,
             preset,
@@ -130,6 +140,8 @@ impl Config {
         call.check(&mut findings);
         enrollment.check(&mut findings);
         web.check(&mut findings);
+        audit.check(&mut findings);
+        metrics.check(&mut findings);
         provider::check(provider, preset, &mut findings);
         for (method, regions) in [(Method::Sms, &sms.regions), (Method::Call, &call.regions)] {
             let carried = provider.iter().any(|provider| self.recipe(provider, method).is_some());

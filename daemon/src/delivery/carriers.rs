@@ -264,6 +264,14 @@ impl Carriers {
         };
         config.provider.iter().map(of).collect()
     }
+
+    /// Whether each is left alone now.
+    pub(super) fn breakers(&self, config: &Config) -> Vec<(String, bool)> {
+        let now = self.clock.uptime().since;
+        let breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = |name: &String| breakers.get(name).is_some_and(|breaker| breaker.open_for(now).is_some());
+        config.provider.iter().map(|provider| (provider.name.clone(), open(&provider.name))).collect()
+    }
 }
 
 fn carriers(config: &Config, by: Method) -> impl Iterator<Item = Carrier<'_>> {

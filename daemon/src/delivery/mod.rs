@@ -250,6 +250,9 @@ pub trait Channels: Send + Sync {
 
     /// What is known of each.
     async fn health(&self, config: &Config) -> Vec<Health>;
+
+    /// The providers by name, and whether one is not asked for a while because it failed. Nobody is asked for this.
+    fn breakers(&self, config: &Config) -> Vec<(String, bool)>;
 }
 
 /// Mail servers, and the providers of the configuration.
@@ -313,5 +316,9 @@ impl Channels for System {
         all.extend(self.email.health(config).await);
         all.extend(self.carriers.health(config));
         all
+    }
+
+    fn breakers(&self, config: &Config) -> Vec<(String, bool)> {
+        self.carriers.breakers(config)
     }
 }

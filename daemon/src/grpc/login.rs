@@ -18,6 +18,7 @@ use super::{
     Ports,
     beginning::{Beginning, begin, place},
     enrolling::Setup,
+    failure,
     status::{Undecided, undecided},
 };
 use crate::{
@@ -139,6 +140,9 @@ async fn run(
             Turn::Ask(asking, words) => match ask(replies, steps, words, deadline).await? {
                 Heard::Answer(answer) => asking.answer(&answer.text, ports.clock.now()),
                 Heard::Nothing(outcome, reason) => {
+                    if outcome == audit::Outcome::Denied {
+                        failure::tell(&subject, reason);
+                    }
                     record(ports, subject, outcome, reason);
                     return Ok((outcome == audit::Outcome::Denied).then_some(v1::Outcome::Expired));
                 }
@@ -205,6 +209,7 @@ fn account_phase(ports: &Ports, decision: &Decision, subject: audit::Subject) ->
             (v1::Outcome::NotNeeded, audit::Outcome::NotNeeded, decision.rehearsed.unwrap_or_default())
         }
         policy::Verdict::Ask | policy::Verdict::Deny | policy::Verdict::Enroll | policy::Verdict::Invite => {
+            failure::tell(&subject, "auth-skipped");
             (v1::Outcome::Denied, audit::Outcome::Denied, "auth-skipped")
         }
     };
@@ -305,12 +310,16 @@ fn finish(ports: &Ports, ending: &Ending, subject: audit::Subject, rehearsed: &s
             v1::Outcome::NotNeeded
         }
         Ending::Denied(reason) => {
+            failure::tell(&subject, reason);
             if !matches!(*reason, "wrong" | "used" | "throttled") {
                 record(ports, subject, audit::Outcome::Denied, reason);
             }
             v1::Outcome::Denied
         }
-        Ending::Throttled => v1::Outcome::Throttled,
+        Ending::Throttled => {
+            failure::tell(&subject, "throttled");
+            v1::Outcome::Throttled
+        }
     }
 }
 

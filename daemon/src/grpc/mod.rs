@@ -10,6 +10,7 @@ mod contacts;
 mod convert;
 mod enrolling;
 mod enrollment;
+mod failure;
 mod flags;
 mod incoming;
 mod invitations;

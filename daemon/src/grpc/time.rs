@@ -48,7 +48,8 @@ impl ClockGuard {
 
 impl Ports {
     /// Judges the clock, moves the mark along, and tells the trail and the log when the judgement changes.
-    pub(super) fn trust_in_clock(&self) -> Trust {
+    #[must_use]
+    pub fn trust_in_clock(&self) -> Trust {
         let (wall, uptime) = (self.clock.now(), self.clock.uptime());
         let mut state = self.clock_guard.0.lock().unwrap_or_else(PoisonError::into_inner);
         let trust = state.mark.judge(wall, &uptime, self.clock.synchronised());

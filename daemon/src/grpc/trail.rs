@@ -24,6 +24,7 @@ impl Ports {
         let mut filter = audit::Filter {
             user: Some(request.user).filter(|user| !user.is_empty()),
             since: request.since.map(Timestamp::from_secs),
+            until: request.until.map(Timestamp::from_secs),
             event: Some(request.event).filter(|event| !event.is_empty()),
             behind: 0,
         };

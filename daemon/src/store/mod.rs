@@ -5,8 +5,8 @@ mod records;
 pub mod sqlite;
 
 pub use records::{
-    Charge, ContactRecord, FactorRecord, NewContact, Portfolio, Resealed, SpareRecord, TokenRecord,
-    TokensAdded, Vault, WrappedKey,
+    Census, Charge, ContactRecord, FactorRecord, NewContact, Portfolio, Resealed, SpareRecord, Tally,
+    TokenRecord, TokensAdded, Vault, WrappedKey,
 };
 
 use std::{collections::BTreeMap, fmt, fs::File};
@@ -23,7 +23,7 @@ use crate::{
         invitation::{Binding, BindingTry, NewInvitation},
         policy::Flag,
         proof::Ledger,
-        throttle::{Budget, Standing},
+        throttle::{Budget, Rule, Standing},
     },
     factor::{spare::NewSpare, totp::Match},
     names::{AccountId, FactorId, Source, UserName},
@@ -236,6 +236,16 @@ pub trait Store: Ledger<Error = StoreError> {
 
     /// Reads the trail, oldest first, at most `limit` entries.
     async fn trail(&self, filter: audit::Filter, limit: u32) -> Result<audit::Page, StoreError>;
+
+    /// Takes entries from before this time out of the trail, at most so many; says how many. Their numbers are not given
+    /// again, and what was counted stays counted.
+    async fn trim(&self, before: Timestamp, most: u32) -> Result<u32, StoreError>;
+
+    /// How often each thing happened since the trail began.
+    async fn tallies(&self) -> Result<Vec<Tally>, StoreError>;
+
+    /// How much there is of everything; `rule`: that of users' budgets.
+    async fn census(&self, rule: Rule, now: Timestamp) -> Result<Census, StoreError>;
 
     /// The latest time that was believed.
     async fn clock_mark(&self) -> Result<Option<Mark>, StoreError>;

@@ -254,3 +254,33 @@ pub struct WrappedKey {
     /// Nonce and ciphertext.
     pub wrapped: Vec<u8>,
 }
+
+/// How much there is of everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Census {
+    /// Accounts with factors, or with what is left of them.
+    pub accounts: u32,
+    /// Those with a factor, or a contact, that counts.
+    pub enrolled: u32,
+    /// Those that have to wait now, or for an administrator.
+    pub throttled: u32,
+    /// Size of the store's file.
+    pub bytes: u64,
+    /// Version of the newest data key, and when it was made.
+    pub data_key: Option<(u32, Timestamp)>,
+}
+
+/// How often something happened, in the words of the trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// See [`audit::Event::name`](crate::audit::Event::name).
+    pub event: String,
+    /// The kind of factor, or empty.
+    pub method: String,
+    /// See [`audit::Outcome::name`](crate::audit::Outcome::name).
+    pub outcome: String,
+    /// How often.
+    pub n: u64,
+    /// When last.
+    pub last: Timestamp,
+}

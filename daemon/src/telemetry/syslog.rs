@@ -17,6 +17,8 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
+use crate::audit::FAILED_LOGIN;
+
 /// Longest line, in bytes: receivers cut at 1024.
 const LINE: usize = 900;
 
@@ -68,9 +70,11 @@ fn connect() -> Option<Connection> {
 
 impl<S: Subscriber> Layer<S> for Syslog {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut line = Line(String::new());
+        // What its fields say is in the message, in the order that is promised; they are for the journal.
+        let whole = event.metadata().target() == FAILED_LOGIN;
+        let mut line = Line { text: String::new(), whole };
         event.record(&mut line);
-        let mut text = escape(&line.0);
+        let mut text = escape(&line.text);
         let dropped = self.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
             let _ = write!(text, " ({dropped} lines before this were dropped: syslogd was too slow)");
@@ -91,22 +95,26 @@ fn write(logger: &mut Connection, level: Level, text: &str) -> syslog::Result<()
 }
 
 /// The message, then the fields, in quotes.
-struct Line(String);
+struct Line {
+    text: String,
+    /// The message says everything.
+    whole: bool,
+}
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let _ = if field.name() == "message" {
-            write!(self.0, "{value:?}")
-        } else {
-            write!(self.0, " {}=\"{value:?}\"", field.name())
+        let _ = match field.name() {
+            "message" => write!(self.text, "{value:?}"),
+            _ if self.whole => Ok(()),
+            name => write!(self.text, " {name}=\"{value:?}\""),
         };
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        let _ = if field.name() == "message" {
-            self.0.write_str(value)
-        } else {
-            write!(self.0, " {}=\"{}\"", field.name(), value.replace('"', "'"))
+        let _ = match field.name() {
+            "message" => self.text.write_str(value),
+            _ if self.whole => Ok(()),
+            name => write!(self.text, " {name}=\"{}\"", value.replace('"', "'")),
         };
     }
 }

@@ -4,6 +4,7 @@ mod delivering;
 mod enrolling;
 mod inviting;
 mod tokens;
+mod watching;
 
 use std::{sync::Arc, time::Duration};
 

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod attempts;
+mod census;
 mod contacts;
 mod deliveries;
 mod files;
@@ -29,8 +30,8 @@ use async_trait::async_trait;
 use rusqlite::{Connection, config::DbConfig};
 
 use super::{
-    Charge, NewContact, Portfolio, Resealed, SpareRecord, Store, StoreError, TokenRecord, TokensAdded,
-    WrappedKey,
+    Census, Charge, NewContact, Portfolio, Resealed, SpareRecord, Store, StoreError, Tally, TokenRecord,
+    TokensAdded, WrappedKey,
 };
 use crate::{
     audit,
@@ -42,7 +43,7 @@ use crate::{
         invitation::{Binding, BindingTry, NewInvitation},
         policy::Flag,
         proof::{Attempt, Ledger, Ruling},
-        throttle::{Budget, Standing},
+        throttle::{Budget, Rule, Standing},
     },
     factor::{spare::NewSpare, totp::Match},
     names::{AccountId, FactorId, Source, UserName},
@@ -384,6 +385,18 @@ impl Store for Sqlite {
 
     async fn trail(&self, filter: audit::Filter, limit: u32) -> Result<audit::Page, StoreError> {
         self.archive.run(move |connection| trail::read(connection, &filter, limit)).await
+    }
+
+    async fn trim(&self, before: Timestamp, most: u32) -> Result<u32, StoreError> {
+        self.write(move |connection| trail::trim(connection, before, most)).await
+    }
+
+    async fn tallies(&self) -> Result<Vec<Tally>, StoreError> {
+        self.archive.run_long(trail::tallies).await
+    }
+
+    async fn census(&self, rule: Rule, now: Timestamp) -> Result<Census, StoreError> {
+        self.archive.run_long(move |connection| census::take(connection, rule, now)).await
     }
 
     async fn clock_mark(&self) -> Result<Option<Mark>, StoreError> {

@@ -8,7 +8,7 @@ use super::unavailable;
 use crate::{
     audit::{Entry, Filter, Page, Record, Subject},
     clock::Timestamp,
-    store::StoreError,
+    store::{StoreError, Tally},
 };
 
 pub(super) fn append(connection: &Connection, record: &Record) -> Result<(), StoreError> {
@@ -62,10 +62,11 @@ pub(super) fn read(connection: &Connection, filter: &Filter, limit: u32) -> Resu
     // Only the conditions that are asked for, so that the index on users can serve.
     let mut conditions = vec!["id > ?1", "id <= ?2"];
     let mut values: Vec<&dyn rusqlite::ToSql> = vec![&filter.behind, &newest];
-    let since = filter.since.map(|since| since.0);
+    let (since, until) = (filter.since.map(|since| since.0), filter.until.map(|until| until.0));
     for (condition, value) in [
         ("user = ?", filter.user.as_ref().map(|user| user as &dyn rusqlite::ToSql)),
         ("time >= ?", since.as_ref().map(|since| since as &dyn rusqlite::ToSql)),
+        ("time < ?", until.as_ref().map(|until| until as &dyn rusqlite::ToSql)),
         ("event = ?", filter.event.as_ref().map(|event| event as &dyn rusqlite::ToSql)),
     ] {
         if let Some(value) = value {
@@ -84,6 +85,39 @@ pub(super) fn read(connection: &Connection, filter: &Filter, limit: u32) -> Resu
     let full = entries.len() == limit as usize;
     let seen = if full { entries.last().map_or(newest, |entry| entry.number) } else { newest };
     Ok(Page { entries, seen, full })
+}
+
+/// Oldest entries that are looked at together. The trail is in the order of time but for what a wrong clock wrote: that
+/// waits for its turn, and keeps the rest only if it is as much as this.
+const WINDOW: u32 = 10_000;
+
+/// See [`crate::store::Store::trim`].
+pub(super) fn trim(connection: &Connection, before: Timestamp, most: u32) -> Result<u32, StoreError> {
+    let removed = connection
+        .prepare_cached(
+            "DELETE FROM audit WHERE id IN
+             (SELECT id FROM (SELECT id, time FROM audit ORDER BY id LIMIT ?1) WHERE time < ?2 LIMIT ?3)",
+        )
+        .and_then(|mut statement| statement.execute(params![WINDOW, before.0, most]))
+        .map_err(unavailable)?;
+    Ok(u32::try_from(removed).unwrap_or(u32::MAX))
+}
+
+/// See [`crate::store::Store::tallies`].
+pub(super) fn tallies(connection: &Connection) -> Result<Vec<Tally>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT event, method, outcome, n, last FROM tally ORDER BY event, method, outcome")
+        .map_err(unavailable)?;
+    let tally = |row: &Row<'_>| {
+        Ok(Tally {
+            event: row.get(0)?,
+            method: row.get(1)?,
+            outcome: row.get(2)?,
+            n: row.get::<_, i64>(3)?.unsigned_abs(),
+            last: Timestamp(row.get(4)?),
+        })
+    };
+    statement.query_map([], tally).and_then(Iterator::collect).map_err(unavailable)
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
