@@ -14,6 +14,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDe
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
+    runtime::Runtime,
     task::JoinHandle,
     time::timeout,
 };
@@ -35,14 +36,15 @@ pub struct Bed {
     pub folder: tempfile::TempDir,
     pub fake: Fake,
     pub address: SocketAddr,
-    daemon: Option<JoinHandle<()>>,
+    daemon: Option<Runtime>,
     page: Option<JoinHandle<()>>,
 }
 
 impl Drop for Bed {
     fn drop(&mut self) {
-        for task in [self.daemon.take(), self.page.take()].into_iter().flatten() {
-            task.abort();
+        self.stop_daemon();
+        if let Some(page) = self.page.take() {
+            page.abort();
         }
     }
 }
@@ -124,10 +126,11 @@ impl Bed {
         self.daemon = Some(self.fake.listen(self.folder.path()));
     }
 
-    pub async fn stop_daemon(&mut self) {
+    pub fn stop_daemon(&mut self) {
         if let Some(daemon) = self.daemon.take() {
-            daemon.abort();
-            let _ = daemon.await;
+            // A runtime must not be waited for within another one.
+            let ended = std::thread::spawn(move || daemon.shutdown_timeout(LONG));
+            ended.join().unwrap();
         }
     }
 

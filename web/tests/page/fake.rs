@@ -1,11 +1,13 @@
 //! A daemon that knows one link, and counts what it is asked.
 
 use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, chown},
     path::Path,
     sync::{Arc, Mutex},
 };
 
-use tokio::net::UnixListener;
+use tokio::{net::UnixListener, runtime::Runtime};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 use twinlock_proto::{
@@ -40,6 +42,9 @@ pub const RECOVERY: [&str; 10] = [
     "M3YJ-B8TC-Q4VN",
 ];
 
+/// Whom the page runs as: `nobody`, which needs no account of its own here.
+pub const UID: u32 = 65534;
+
 /// What it was asked, settings left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
@@ -69,19 +74,22 @@ impl Fake {
         Self(Arc::new(Mutex::new(State { settings, tries_left: 5, ..State::default() })))
     }
 
-    /// Listens until the handle is aborted.
-    pub fn listen(&self, folder: &Path) -> tokio::task::JoinHandle<()> {
+    /// Listens until the runtime is shut down, with all its connections. The socket is the page's user's, as in an installation.
+    pub fn listen(&self, folder: &Path) -> Runtime {
         let path = folder.join(WEB_SOCKET);
-        let _ = std::fs::remove_file(&path);
-        let listener = UnixListener::bind(path).unwrap();
+        let _ = fs::remove_file(&path);
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        chown(&path, Some(UID), Some(UID)).unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let service = EnrollmentPageServer::new(self.clone());
-        tokio::spawn(async move {
-            Server::builder()
-                .add_service(service)
-                .serve_with_incoming(UnixListenerStream::new(listener))
-                .await
-                .unwrap();
-        })
+        runtime.spawn(async move {
+            let incoming = UnixListenerStream::new(UnixListener::from_std(listener).unwrap());
+            Server::builder().add_service(service).serve_with_incoming(incoming).await.unwrap();
+        });
+        runtime
     }
 
     pub fn calls(&self) -> Vec<Call> {

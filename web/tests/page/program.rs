@@ -12,11 +12,8 @@ use std::{
 
 use crate::{
     bed::{Ask, Bed, HOST, Opened, folder, settings},
-    fake::{BINDING, CODE, KEY, RECOVERY, SESSION, TOKEN, URI, USED},
+    fake::{BINDING, CODE, KEY, RECOVERY, SESSION, TOKEN, UID, URI, USED},
 };
-
-/// `nobody`: it needs no account of its own here.
-const UID: u32 = 65534;
 
 /// A running program, its log, and the address it listens on.
 struct Running {
