@@ -96,7 +96,8 @@ pub fn form(frame: Frame<'_>, seal: &str, fault: Option<BindingFault>) -> Answer
         BindingFault::Wrong { tries_left: 1 } => texts.wrong_one.clone(),
         BindingFault::Wrong { tries_left } => fill(&texts.wrong_many, &[("tries", &tries_left.to_string())]),
     });
-    let title = if fault.is_some() { &texts.wrong_title } else { &texts.title };
+    let wrong = matches!(fault, Some(BindingFault::Wrong { .. }));
+    let title = if wrong { &texts.wrong_title } else { &texts.title };
     let page = FormPage { frame, title, seal, error };
     rendered(status(fault.is_some()), &page)
 }

@@ -25,6 +25,7 @@ const WHOLE: Duration = Duration::from_secs(20);
 const WAIT: Duration = Duration::from_secs(5);
 
 const STYLE: &str = include_str!("../assets/style.css");
+const ICON: &str = include_str!("../assets/icon.svg");
 const ROBOTS: &str = "User-agent: *\nDisallow: /\n";
 
 /// Where a request goes.
@@ -33,6 +34,7 @@ enum Route<'a> {
     Enroll(&'a str),
     Confirm,
     Style,
+    Icon,
     Logo,
     Robots,
     Unknown,
@@ -48,6 +50,7 @@ impl<'a> Route<'a> {
         match path {
             "/confirm" => Self::Confirm,
             "/style.css" => Self::Style,
+            "/icon.svg" => Self::Icon,
             "/logo" => Self::Logo,
             _ => path.strip_prefix("/enroll/").map_or(Self::Unknown, Self::Enroll),
         }
@@ -59,6 +62,7 @@ impl<'a> Route<'a> {
             Self::Enroll(_) => "/enroll/:token",
             Self::Confirm => "/confirm",
             Self::Style => "/style.css",
+            Self::Icon => "/icon.svg",
             Self::Logo => "/logo",
             Self::Robots => "/robots.txt",
             Self::Unknown => "(none)",
@@ -69,7 +73,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Enroll(_) => "GET, HEAD, POST",
             Self::Confirm => "POST",
-            Self::Style | Self::Logo | Self::Robots | Self::Unknown => "GET, HEAD",
+            Self::Style | Self::Icon | Self::Logo | Self::Robots | Self::Unknown => "GET, HEAD",
         }
     }
 }
@@ -164,6 +168,7 @@ where
             Err(refusal) => *refusal,
         },
         Route::Style if read => file("text/css; charset=utf-8", Bytes::from_static(STYLE.as_bytes())),
+        Route::Icon if read => file("image/svg+xml", Bytes::from_static(ICON.as_bytes())),
         Route::Robots if read => file("text/plain; charset=utf-8", Bytes::from_static(ROBOTS.as_bytes())),
         Route::Logo if read && site.logo.is_some() => {
             let (kind, picture) = site.logo.clone().unwrap_or_default();
@@ -172,10 +177,14 @@ where
         Route::Unknown | Route::Logo if read => {
             pages::notice(frame, StatusCode::NOT_FOUND, &frame.texts().not_found)
         }
-        Route::Enroll(_) | Route::Confirm | Route::Style | Route::Logo | Route::Robots | Route::Unknown => {
-            pages::notice(frame, StatusCode::METHOD_NOT_ALLOWED, &frame.texts().method)
-                .with_allow(route.methods())
-        }
+        Route::Enroll(_)
+        | Route::Confirm
+        | Route::Style
+        | Route::Icon
+        | Route::Logo
+        | Route::Robots
+        | Route::Unknown => pages::notice(frame, StatusCode::METHOD_NOT_ALLOWED, &frame.texts().method)
+            .with_allow(route.methods()),
     }
 }
 

@@ -52,7 +52,7 @@ impl fmt::Display for Failure {
             Self::Bind(address, error) => write!(
                 f,
                 "cannot listen on {address}: {error}; choose another [web] listen, or see who has it (ss -ltnp). A port \
-                 below 1024 needs the unit's CAP_NET_BIND_SERVICE, or twinlock-web.socket"
+                 below 1024 needs CAP_NET_BIND_SERVICE, which twinlock-web.service gives"
             ),
             Self::System(what, error) => write!(f, "no {what}: {error}"),
         }

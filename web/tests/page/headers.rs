@@ -47,6 +47,7 @@ async fn every_answer_carries_every_header_whatever_it_is() {
         ("/id/enroll/wrong", 410),
         ("/id/enroll/", 410),
         ("/id/style.css", 200),
+        ("/id/icon.svg", 200),
         ("/id/logo", 200),
         ("/robots.txt", 200),
         ("/id/", 404),
