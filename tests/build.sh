@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 profile=(--release)
 folder=release
 [ "${1:-}" = --debug ] && { profile=(); folder=debug; }
-cargo build --quiet --locked "${profile[@]}" -p twinlockd -p twinlock
+cargo build --quiet --locked "${profile[@]}" -p twinlockd -p twinlock -p twinlock-web
 target=${CARGO_TARGET_DIR:-$PWD/target}
 if [ "$folder" = release ]; then
     cargo build --quiet --locked --profile module -p pam-twinlock

@@ -47,7 +47,7 @@ impl std::error::Error for ConnectError {}
 ///
 /// See [`ConnectError`].
 pub async fn channel(path: &Path) -> Result<Channel, ConnectError> {
-    let stream = open(path).await?;
+    let stream = open(path, Owner::Root).await?;
     let mut stream = Some(TokioIo::new(stream));
     // The address is never looked up: the connector below answers with the one stream opened above.
     Endpoint::from_static("http://twinlock.invalid")
@@ -60,13 +60,38 @@ pub async fn channel(path: &Path) -> Result<Channel, ConnectError> {
         .map_err(|error| ConnectError::Failed(path.to_owned(), io::Error::other(error)))
 }
 
-async fn open(path: &Path) -> Result<UnixStream, ConnectError> {
+/// The same for a program that outlives the daemon: connects when something is asked, and again when the daemon was
+/// started anew, with the same checks each time. The socket itself may be somebody else's: root gave it away.
+///
+/// A call that finds no daemon fails with a status whose sources hold a [`ConnectError`].
+///
+/// # Panics
+///
+/// Outside of a tokio runtime.
+#[must_use]
+pub fn lasting_channel(path: PathBuf) -> Channel {
+    Endpoint::from_static("http://twinlock.invalid")
+        .http2_max_header_list_size(crate::limit::HEADERS)
+        .connect_with_connector_lazy(tower::service_fn(move |_| {
+            let path = path.clone();
+            async move { open(&path, Owner::Anyone).await.map(TokioIo::new) }
+        }))
+}
+
+/// Whose the socket may be. Its folder and the process behind it are root's always.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Root,
+    Anyone,
+}
+
+async fn open(path: &Path, owner: Owner) -> Result<UnixStream, ConnectError> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ConnectError::Absent(path.to_owned()),
         io::ErrorKind::PermissionDenied => ConnectError::Forbidden(path.to_owned()),
         _ => ConnectError::Failed(path.to_owned(), error),
     };
-    check_owner(path).map_err(failed)?.map_err(|why| ConnectError::Untrusted(path.to_owned(), why))?;
+    check_owner(path, owner).map_err(failed)?.map_err(|why| ConnectError::Untrusted(path.to_owned(), why))?;
     let stream = tokio::time::timeout(CONNECT, UnixStream::connect(path))
         .await
         .map_err(|_| failed(io::ErrorKind::TimedOut.into()))?
@@ -79,13 +104,13 @@ async fn open(path: &Path) -> Result<UnixStream, ConnectError> {
 }
 
 /// The socket and its folder belong to root, and nobody else can replace the socket.
-fn check_owner(path: &Path) -> io::Result<Result<(), &'static str>> {
+fn check_owner(path: &Path, owner: Owner) -> io::Result<Result<(), &'static str>> {
     let folder = path.parent().unwrap_or(Path::new("/")).symlink_metadata()?;
     if folder.uid() != 0 || folder.mode() & 0o022 != 0 {
         return Ok(Err("its folder is not root's alone"));
     }
     let socket = path.symlink_metadata()?;
-    if !socket.file_type().is_socket() || socket.uid() != 0 {
+    if !socket.file_type().is_socket() || (owner == Owner::Root && socket.uid() != 0) {
         return Ok(Err("it is not a socket of root's"));
     }
     Ok(Ok(()))

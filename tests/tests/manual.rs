@@ -75,6 +75,16 @@ fn every_flag_of_twinlockd_is_in_its_page() {
 }
 
 #[test]
+fn every_flag_of_twinlock_web_is_in_its_page() {
+    let page = page("twinlock-web.8");
+    let flags = flags(&help("twinlock-web", &[]));
+    assert!(flags.len() >= 5, "{flags:?}");
+    for flag in flags {
+        assert!(page.contains(&flag), "{flag}");
+    }
+}
+
+#[test]
 fn every_key_of_the_shipped_file_is_in_its_page_and_is_known() {
     let page = page("twinlock.toml.5");
     let path = format!("{}/../packaging/config/twinlock.toml", env!("CARGO_MANIFEST_DIR"));

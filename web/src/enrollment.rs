@@ -1,0 +1,107 @@
+//! The steps of an enrollment: look at a link, prove the binding code, confirm the app. The daemon decides each of them.
+
+use http::{HeaderMap, StatusCode};
+use twinlock_proto::v1::{
+    BindingRequest, ConfirmAppRequest, LinkRequest, Offer, WrongBinding, binding_result, confirm_app_result,
+};
+
+use crate::{
+    answer::Answer,
+    daemon::NoAnswer,
+    forms::Fields,
+    guard::{Cookie, Form},
+    pages::{self, BindingFault, CodeFault, Frame},
+    routes::{Visit, no_answer, refused},
+};
+
+/// A longer token is none: 256 bits take 43 characters.
+const TOKEN: usize = 128;
+
+/// The form that asks for the binding code, if the link is alive. Changes nothing.
+pub async fn show_form(visit: Visit<'_>, token: &str) -> Answer {
+    let Visit { page, frame, .. } = visit;
+    match is_alive(visit, token).await {
+        Ok(true) => {
+            let Ok(cookie) = page.guard.fresh() else { return no_answer(frame, NoAnswer::Unavailable) };
+            let seal = page.guard.seal(Form::Binding(token), &cookie);
+            pages::form(frame, &seal, None).with_cookie(cookie.set())
+        }
+        Ok(false) => dead(frame),
+        Err(why) => no_answer(frame, why),
+    }
+}
+
+async fn is_alive(visit: Visit<'_>, token: &str) -> Result<bool, NoAnswer> {
+    if token.len() > TOKEN {
+        return Ok(false);
+    }
+    let request = LinkRequest { token: token.to_owned(), source: visit.source.to_owned() };
+    visit.page.daemon.is_alive(request).await
+}
+
+/// The second proof. Right: the page with the key, and a cookie that stands for both proofs.
+pub async fn prove(visit: Visit<'_>, token: &str, headers: &HeaderMap, fields: &Fields) -> Answer {
+    let Visit { page, frame, source } = visit;
+    let form = Form::Binding(token);
+    let (Some(cookie), Some(seal), Some(typed)) =
+        (Cookie::read(headers), fields.get("seal"), fields.get("code"))
+    else {
+        return refused(frame);
+    };
+    if token.len() > TOKEN || !page.guard.is_sealed(form, &cookie, seal) {
+        return refused(frame);
+    }
+    if typed.trim().is_empty() {
+        return match is_alive(visit, token).await {
+            Ok(true) => pages::form(frame, seal, Some(BindingFault::Empty)),
+            Ok(false) => dead(frame),
+            Err(why) => no_answer(frame, why),
+        };
+    }
+    let request =
+        BindingRequest { token: token.to_owned(), binding_code: typed.to_owned(), source: source.to_owned() };
+    match page.daemon.prove(request).await {
+        Ok(binding_result::Kind::Bound(bound)) => {
+            let cookie = Cookie::of_session(&bound.session);
+            let seal = page.guard.seal(Form::Code, &cookie);
+            let Some(offer) = &bound.offer else { return no_answer(frame, NoAnswer::Unavailable) };
+            pages::app(frame, &seal, offer, &bound.user, None).with_cookie(cookie.set())
+        }
+        Ok(binding_result::Kind::Wrong(WrongBinding { tries_left })) => {
+            pages::form(frame, seal, Some(BindingFault::Wrong { tries_left }))
+        }
+        Ok(binding_result::Kind::Dead(_)) => dead(frame),
+        Err(why) => no_answer(frame, why),
+    }
+}
+
+/// A code of the app. Right: the end, and the cookie is taken away.
+pub async fn confirm(visit: Visit<'_>, headers: &HeaderMap, fields: &Fields) -> Answer {
+    let Visit { page, frame, source } = visit;
+    let (Some(cookie), Some(seal), Some(typed)) =
+        (Cookie::read(headers), fields.get("seal"), fields.get("code"))
+    else {
+        return refused(frame);
+    };
+    let Some(session) = cookie.session().filter(|_| page.guard.is_sealed(Form::Code, &cookie, seal)) else {
+        return refused(frame);
+    };
+    let request = ConfirmAppRequest { session, code: typed.to_owned(), source: source.to_owned() };
+    match page.daemon.confirm(request).await {
+        Ok(confirm_app_result::Kind::Enrolled(enrolled)) => {
+            pages::done(frame, &enrolled).with_cookie(Cookie::clear())
+        }
+        Ok(confirm_app_result::Kind::Wrong(wrong)) => {
+            let fault = if wrong.used { CodeFault::Used } else { CodeFault::Wrong };
+            let none = Offer::default();
+            pages::app(frame, seal, wrong.offer.as_ref().unwrap_or(&none), &wrong.user, Some(fault))
+        }
+        Ok(confirm_app_result::Kind::Dead(_)) => dead(frame),
+        Err(why) => no_answer(frame, why),
+    }
+}
+
+/// One page and one status for every link that does not count, whatever the reason.
+fn dead(frame: Frame<'_>) -> Answer {
+    pages::notice(frame, StatusCode::GONE, &frame.texts().dead)
+}
