@@ -14,6 +14,7 @@ pub mod delivery;
 pub mod engine;
 pub mod factor;
 pub mod grpc;
+pub mod migration;
 pub mod names;
 pub mod options;
 pub mod random;

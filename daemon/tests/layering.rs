@@ -4,13 +4,14 @@
 use std::{fs, path::Path};
 
 /// A module, and what it may name of ours.
-const ALLOWED: [(&str, &[&str]); 18] = [
+const ALLOWED: [(&str, &[&str]); 19] = [
     ("clock", &[]),
     ("random", &[]),
     ("secret", &[]),
     ("names", &[]),
     ("texts", &[]),
     ("tokens", &["factor", "names", "secret"]),
+    ("migration", &["clock", "factor", "secret", "tokens"]),
     ("audit", &["clock"]),
     ("factor", &["clock", "random", "secret"]),
     ("engine", &["audit", "clock", "factor", "names", "secret"]),
@@ -25,8 +26,21 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     (
         "grpc",
         &[
-            "access", "accounts", "audit", "clock", "config", "delivery", "engine", "factor", "names",
-            "random", "seal", "secret", "store", "tokens",
+            "access",
+            "accounts",
+            "audit",
+            "clock",
+            "config",
+            "delivery",
+            "engine",
+            "factor",
+            "migration",
+            "names",
+            "random",
+            "seal",
+            "secret",
+            "store",
+            "tokens",
         ],
     ),
 ];

@@ -7,8 +7,8 @@ use zeroize::Zeroize;
 
 use crate::v1::{
     Answer, BindingRequest, Bound, Bypass, ConfirmAppRequest, ContactRequest, EnrollBegin, LinkRequest,
-    Notice, Offer, Prompt, ProviderTest, ProvisionRequest, Provisioned, RecoveryCodes, RemoveRequest,
-    ResyncTokenRequest, TestProviderRequest, TokenFile, VerifyRequest,
+    MigrationFile, Notice, Offer, Prompt, ProviderTest, ProvisionRequest, Provisioned, RecoveryCodes,
+    RemoveRequest, ResyncTokenRequest, TestProviderRequest, TokenFile, VerifyRequest,
 };
 
 macro_rules! secret_message {
@@ -43,6 +43,7 @@ secret_message! {
     RemoveRequest: code;
     Bypass: code;
     TokenFile: password, key, data;
+    MigrationFile: data;
     ResyncTokenRequest: code, next_code;
     LinkRequest: token;
     BindingRequest: token, binding_code;

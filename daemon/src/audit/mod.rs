@@ -42,6 +42,8 @@ pub enum Event {
     TokenResync,
     /// An administrator took a hard token out of use.
     TokenRevoke,
+    /// An administrator took a secret over from another program; the reason says which factor it is, and from what.
+    Migrate,
     /// The configuration was read again.
     Reload,
     /// An administrator removed all factors of a user.
@@ -66,7 +68,7 @@ pub enum Event {
 
 impl Event {
     /// Every event, for filters and documentation.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Login,
         Self::Verify,
         Self::Password,
@@ -85,6 +87,7 @@ impl Event {
         Self::TokenAssign,
         Self::TokenResync,
         Self::TokenRevoke,
+        Self::Migrate,
         Self::Reload,
         Self::Reset,
         Self::Unlock,
@@ -119,6 +122,7 @@ impl Event {
             Self::TokenAssign => "token-assign",
             Self::TokenResync => "token-resync",
             Self::TokenRevoke => "token-revoke",
+            Self::Migrate => "migrate",
             Self::Reload => "reload",
             Self::Reset => "reset",
             Self::Unlock => "unlock",

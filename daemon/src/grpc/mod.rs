@@ -13,6 +13,7 @@ mod enrollment;
 mod flags;
 mod incoming;
 mod login;
+mod migrating;
 mod origin;
 mod policy;
 mod providers;
