@@ -6,6 +6,7 @@ mod doctor;
 mod enroll;
 mod failure;
 mod flags;
+mod migrate;
 mod offer;
 mod output;
 mod own;
@@ -66,6 +67,8 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
             enroll::contact(runtime_dir, whose, ("call", number), *json).await
         }
         Some(Command::Token(command)) => token::run(runtime_dir, command, *json).await,
+        Some(Command::Migrate(command)) => migrate::run(runtime_dir, command, *json).await,
+        Some(Command::ReadOwn { file }) => migrate::read_own(file),
         Some(Command::Provider(command)) => provider::run(runtime_dir, command, *json).await,
         Some(Command::Prefer { method, whose }) => own::prefer(runtime_dir, whose, method, *json).await,
         Some(Command::User(command)) => admin::user(runtime_dir, command, *json).await,
