@@ -85,9 +85,6 @@ pub enum Command {
     /// Take over the secrets of another program that asks for codes (root)
     #[command(subcommand)]
     Migrate(Migrate),
-    /// Read a file of the caller's own, for `migrate google-authenticator`
-    #[command(hide = true)]
-    ReadOwn { file: PathBuf },
     /// Show and try who carries codes: providers of SMS, the mail server (root)
     #[command(subcommand)]
     Provider(Provider),

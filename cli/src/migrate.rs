@@ -19,7 +19,7 @@ use crate::{
     failure::{Failure, LATER, NO, answered_at_length},
     output::clean,
 };
-pub use owned::read_own;
+pub use owned::{read_own, reader};
 use report::Report;
 
 /// The largest users file of pam_oath, in bytes.

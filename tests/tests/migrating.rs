@@ -11,6 +11,7 @@ use std::{
 
 use serde_json::Value;
 use twinlock_tests::{
+    daemon::Daemon,
     pamhost::{self, pam},
     phone::{self, Phone, now},
     ssh::{KEYBOARD_INTERACTIVE, PASSWORD_THEN_CODE, Sshd, client, outcome},
@@ -339,6 +340,20 @@ fn a_file_in_a_home_is_no_second_factor_beside_one_that_counts() {
     assert!(done[4]["reason"].as_str().unwrap().contains("4 factors already"), "{done:?}");
     let labels: Vec<Value> = done.iter().map(|one| one["label"].clone()).take(4).collect();
     assert_eq!(labels, ["oath", "oath-2", "oath-3", "oath-4"]);
+}
+
+#[test]
+fn nothing_is_taken_over_by_a_clock_that_is_not_believed() {
+    let world = World::new();
+    let start = now();
+    let daemon = Daemon::with_clock(start);
+    set_up("alice", &["-t", "-d"]);
+    daemon.move_clock(start - 86_400);
+    let (code, said) = twinlock(&[GA, &["--all"]].concat());
+    assert!(code == Some(1) && said.contains("twinlock clock accept"), "{said}");
+    assert!(factors("alice").as_array().unwrap().is_empty(), "{}", world.log());
+    daemon.set_clock(start);
+    assert_eq!(twinlock(&[GA, &["--all"]].concat()).0, Some(0));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! back that the owner could not read; and it is given up where the owner's home does not answer.
 
 use std::{
+    env,
     fs::OpenOptions,
     io::{self, Read, Write},
     os::{
@@ -13,8 +14,8 @@ use std::{
             process::CommandExt,
         },
     },
-    path::Path,
-    process::{Child, Command, Stdio},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode, Stdio},
     time::Duration,
 };
 
@@ -22,10 +23,10 @@ use nix::fcntl::OFlag;
 use tokio::net::UnixStream;
 use zeroize::Zeroizing;
 
-use crate::failure::{Failure, NO};
-
 /// The largest file: what pam_google_authenticator reads, in bytes.
 const LARGEST: usize = 64 * 1024;
+/// The name by which the child is called: no command that anybody would be offered.
+const READER: &str = "twinlock-read-own";
 /// How long a home may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest word about a file, in bytes.
@@ -56,7 +57,7 @@ pub async fn read(path: &Path, uid: u32, gid: u32) -> Found {
         Err(error) => return Found::Refused(error.to_string()),
     };
     let child = Command::new("/proc/self/exe")
-        .arg("read-own")
+        .arg0(READER)
         .arg(path)
         .env_clear()
         .current_dir("/")
@@ -119,8 +120,15 @@ fn understood(answer: &[u8]) -> Found {
     }
 }
 
+/// The file to read, in the child.
+pub fn reader() -> Option<PathBuf> {
+    let mut arguments = env::args_os();
+    arguments.next().filter(|name| name == READER)?;
+    arguments.next().map(PathBuf::from)
+}
+
 /// The child: says on standard output what is at a path.
-pub fn read_own(path: &Path) -> Result<(), Failure> {
+pub fn read_own(path: &Path) -> ExitCode {
     let (head, file) = match look_at(path, nix::unistd::geteuid().as_raw(), LARGEST) {
         Ok(Some(Owned { text, open })) => (if open { "open" } else { "private" }.to_owned(), text),
         Ok(None) => ("absent".to_owned(), Zeroizing::default()),
@@ -129,7 +137,7 @@ pub fn read_own(path: &Path) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     let said =
         writeln!(stdout, "{head}").and_then(|()| stdout.write_all(&file)).and_then(|()| stdout.flush());
-    said.map_err(|error| Failure::new(NO, error.to_string()))
+    said.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 
 /// A regular file of this owner under one name, which nobody else can write.
