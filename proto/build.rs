@@ -11,8 +11,9 @@ const FILES: [&str; 5] = [
 ];
 
 /// Messages that carry what a person typed, a key or recovery codes: they get a hand-written `Debug` (src/redacted.rs).
-const SECRET: [&str; 22] = [
+const SECRET: [&str; 23] = [
     "TokenFile",
+    "MigrationFile",
     "ResyncTokenRequest",
     "ContactRequest",
     "TestProviderRequest",

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use supply::{Provider, Token, TokenFormat};
+pub use supply::{GoogleAuthenticator, Migrate, Provider, Token, TokenFormat};
 use twinlock_proto::qr;
 pub use user::{Provision, ProvisionTotp, User};
 
@@ -82,6 +82,9 @@ pub enum Command {
     /// Look after hard tokens (root)
     #[command(subcommand)]
     Token(Token),
+    /// Take over the secrets of another program that asks for codes (root)
+    #[command(subcommand)]
+    Migrate(Migrate),
     /// Show and try who carries codes: providers of SMS, the mail server (root)
     #[command(subcommand)]
     Provider(Provider),

@@ -8,6 +8,7 @@ mod failure;
 mod flags;
 mod invite;
 mod lifecycle;
+mod migrate;
 mod offer;
 mod output;
 mod own;
@@ -30,6 +31,9 @@ use clap::{CommandFactory, Parser};
 use failure::Failure;
 
 fn main() -> ExitCode {
+    if let Some(file) = migrate::reader() {
+        return migrate::read_own(&file);
+    }
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -70,6 +74,7 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
             enroll::contact(runtime_dir, whose, ("call", number), *json).await
         }
         Some(Command::Token(command)) => token::run(runtime_dir, command, *json).await,
+        Some(Command::Migrate(command)) => migrate::run(runtime_dir, command, *json).await,
         Some(Command::Provider(command)) => provider::run(runtime_dir, command, *json).await,
         Some(Command::Prefer { method, whose }) => own::prefer(runtime_dir, whose, method, *json).await,
         Some(Command::User(command)) => admin::user(runtime_dir, command, *json).await,

@@ -15,6 +15,7 @@ pub mod engine;
 pub mod factor;
 pub mod grpc;
 pub mod metrics;
+pub mod migration;
 pub mod names;
 pub mod options;
 pub mod random;

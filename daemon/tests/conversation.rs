@@ -31,7 +31,7 @@ use twinlockd::{
         proof::Ledger,
     },
     factor::{
-        Kind,
+        Counted, Kind,
         totp::{Algorithm, Parameters},
     },
     grpc::{self, ClockGuard, InForce, Ports},
@@ -143,6 +143,7 @@ async fn world() -> World {
     let new = NewFactor {
         kind: Kind::Totp,
         token: None,
+        counted: Counted::default(),
         id: id.clone(),
         user: user.clone(),
         uid: 1000,

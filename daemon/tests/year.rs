@@ -13,7 +13,7 @@ use twinlockd::{
         throttle::{Account, Budget, Standing},
     },
     factor::{
-        Kind,
+        Counted, Kind,
         totp::{Algorithm, Drift, Match, Parameters},
     },
     names::{AccountId, FactorId, Source, UserName},
@@ -46,6 +46,7 @@ async fn world() -> World {
     let new = NewFactor {
         kind: Kind::Totp,
         token: None,
+        counted: Counted::default(),
         id: factor.clone(),
         user: user.clone(),
         uid: 1000,

@@ -7,8 +7,9 @@ use zeroize::Zeroize;
 
 use crate::v1::{
     Answer, BindingRequest, Bound, Bypass, ConfirmAppRequest, ContactRequest, EnrollBegin, Invitation,
-    InviteRequest, LinkRequest, Notice, Offer, Prompt, ProviderTest, ProvisionRequest, Provisioned,
-    RecoveryCodes, RemoveRequest, ResyncTokenRequest, TestProviderRequest, TokenFile, VerifyRequest,
+    InviteRequest, LinkRequest, MigrationFile, Notice, Offer, Prompt, ProviderTest, ProvisionRequest,
+    Provisioned, RecoveryCodes, RemoveRequest, ResyncTokenRequest, TestProviderRequest, TokenFile,
+    VerifyRequest,
 };
 
 macro_rules! secret_message {
@@ -43,6 +44,7 @@ secret_message! {
     RemoveRequest: code;
     Bypass: code;
     TokenFile: password, key, data;
+    MigrationFile: data;
     ResyncTokenRequest: code, next_code;
     LinkRequest: token;
     InviteRequest: email;

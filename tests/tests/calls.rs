@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use twinlock_tests::world::{self, World, as_user};
 
 /// What an empty message gets where the method is served and the caller may call it.
-const SERVED: [(&str, &str); 41] = [
+const SERVED: [(&str, &str); 42] = [
     ("Login/Authenticate", "InvalidArgument"), // no opening message
     ("SelfService/Status", "Ok"),
     ("SelfService/EnrollTotp", "InvalidArgument"),
@@ -34,6 +34,7 @@ const SERVED: [(&str, &str); 41] = [
     ("Admin/AssignToken", "InvalidArgument"),
     ("Admin/ResyncToken", "NotFound"),
     ("Admin/RevokeToken", "NotFound"),
+    ("Admin/Migrate", "InvalidArgument"), // from no program
     ("Admin/ListProviders", "Ok"),
     ("Admin/TestProvider", "FailedPrecondition"), // of no number
     ("Admin/OpenRole", "NotFound"),               // there is no role

@@ -1,8 +1,8 @@
-//! `twinlock token`, `twinlock provider`: what comes from elsewhere.
+//! `twinlock token`, `twinlock migrate`, `twinlock provider`: what comes from elsewhere.
 
 use std::path::PathBuf;
 
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Subcommand)]
 pub enum Token {
@@ -51,6 +51,39 @@ pub enum TokenFormat {
     Csv,
     /// Portable Symmetric Key Container, RFC 6030
     Pskc,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Migrate {
+    /// Take over what google-authenticator wrote into homes
+    GoogleAuthenticator(GoogleAuthenticator),
+    /// Take over a users file of pam_oath
+    Oath {
+        /// The file, root's
+        file: PathBuf,
+        /// Say what would happen, and store nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct GoogleAuthenticator {
+    /// Of this user
+    #[arg(long, value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
+    pub user: Option<String>,
+    /// Of everybody whom getent(1) lists and who has such a file
+    #[arg(long)]
+    pub all: bool,
+    /// Where the files are, as the module's secret= says it; ~, ${HOME} and ${USER} are filled in
+    #[arg(long, value_name = "PATTERN", default_value = "~/.google_authenticator")]
+    pub file: String,
+    /// Whose the files are, as the module's user= says it; by default each user's own
+    #[arg(long, value_name = "NAME")]
+    pub owner: Option<String>,
+    /// Say what would happen, and store nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -53,6 +53,8 @@ pub enum Event {
     TokenResync,
     /// An administrator took a hard token out of use.
     TokenRevoke,
+    /// An administrator took a secret over from another program; the reason says which factor it is, and from what.
+    Migrate,
     /// The configuration was read again.
     Reload,
     /// An administrator removed all factors of a user.
@@ -79,7 +81,7 @@ pub enum Event {
 
 impl Event {
     /// Every event, for filters and documentation.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Login,
         Self::Verify,
         Self::Password,
@@ -102,6 +104,7 @@ impl Event {
         Self::TokenAssign,
         Self::TokenResync,
         Self::TokenRevoke,
+        Self::Migrate,
         Self::Reload,
         Self::Reset,
         Self::Unlock,
@@ -141,6 +144,7 @@ impl Event {
             Self::TokenAssign => "token-assign",
             Self::TokenResync => "token-resync",
             Self::TokenRevoke => "token-revoke",
+            Self::Migrate => "migrate",
             Self::Reload => "reload",
             Self::Reset => "reset",
             Self::Unlock => "unlock",

@@ -10,7 +10,7 @@ use crate::{
         throttle::Standing,
     },
     factor::{
-        Kind,
+        Counted, Kind,
         totp::{Algorithm, Generator, Parameters},
     },
     names::{AccountId, FactorId, Source, UserName},
@@ -84,6 +84,7 @@ fn stored(turn: Turn, yes: bool, recovery: &[&str]) -> Turn {
     let factor = NewFactor {
         kind: Kind::Totp,
         token: None,
+        counted: Counted::default(),
         id: FactorId("f".into()),
         user: UserName::parse("alice").unwrap(),
         uid: 1000,

@@ -4,7 +4,7 @@
 use crate::{
     clock::Timestamp,
     factor::{
-        Kind,
+        Counted, Kind,
         code::Code,
         spare::NewSpare,
         totp::{Drift, Generator, Match, Parameters, Window},
@@ -59,6 +59,8 @@ pub struct NewFactor {
     pub kind: Kind,
     /// The serial number of the hard token that it is: it counts on from where that is.
     pub token: Option<String>,
+    /// How far it came elsewhere; that of a hard token the store knows.
+    pub counted: Counted,
     /// What its codes are computed with.
     pub parameters: Parameters,
     /// The key, sealed for this user and factor.
@@ -93,6 +95,8 @@ pub enum Proof {
     Code(Match, Option<FactorId>),
     /// An invitation whose link and binding code were shown, and which is not over yet; then a code of the new one.
     Invitation(Match, FactorId),
+    /// A file that its owner could write, taken over from another program: for somebody who has no factor yet.
+    OwnFile,
     /// An administrator; it counts at once, or from its first code on.
     Administrator {
         /// At once.
@@ -149,9 +153,7 @@ pub fn parse_key(text: &str, allow_short: bool) -> Result<Secret<Vec<u8>>, Strin
 /// Says what is wrong with it and what to do.
 pub fn choose_label(wished: &str, taken: &[&str]) -> Result<String, String> {
     if wished.is_empty() {
-        let names = std::iter::once("app".to_owned()).chain((2..).map(|n| format!("app-{n}")));
-        let free = names.take(taken.len() + 1).find(|name| !taken.contains(&name.as_str()));
-        return Ok(free.unwrap_or_else(|| "app".to_owned()));
+        return Ok(free_label("app", taken));
     }
     if wished.chars().count() > LABEL || wished.chars().any(|c| c.is_control() || !c.is_ascii()) {
         return Err(format!("a label has at most {LABEL} printable ASCII characters"));
@@ -160,6 +162,14 @@ pub fn choose_label(wished: &str, taken: &[&str]) -> Result<String, String> {
         return Err(format!("there is a factor with the label \"{wished}\" already; choose another --label"));
     }
     Ok(wished.to_owned())
+}
+
+/// `app`, `app-2`, ...: the first that the user does not have.
+#[must_use]
+pub fn free_label(name: &str, taken: &[&str]) -> String {
+    let names = std::iter::once(name.to_owned()).chain((2..).map(|n| format!("{name}-{n}")));
+    let free = names.take(taken.len() + 1).find(|label| !taken.contains(&label.as_str()));
+    free.unwrap_or_else(|| name.to_owned())
 }
 
 #[cfg(test)]

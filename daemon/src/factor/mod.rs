@@ -30,3 +30,12 @@ impl Kind {
         }
     }
 }
+
+/// How far a factor has come before it is one here: where it is from, codes of it were used already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counted {
+    /// The last step, or counter, that was accepted.
+    pub last_step: Option<i64>,
+    /// The steps that its clock is ahead (or behind, if negative).
+    pub drift: i64,
+}

@@ -29,10 +29,15 @@ fn gone(portfolio: &Portfolio) -> Account {
 
 /// The record of a name belongs to a uid that the name has no more.
 pub(super) fn other_uid(name: &str) -> Undecided {
-    Undecided::Conflict(format!(
+    Undecided::Conflict(anothers(name))
+}
+
+/// The same, for those who go on.
+pub(super) fn anothers(name: &str) -> String {
+    format!(
         "the factors of {name} were enrolled with another uid, and may be another person's: twinlock user reset {name} \
          removes them"
-    ))
+    )
 }
 
 impl Ports {

@@ -10,8 +10,8 @@ use twinlock_proto::v1::{
     self, AcceptClockRequest, AccountRequest, AssignTokenRequest, AuditEntry, AuditRequest,
     BackupStoreRequest, Bypass, BypassRequest, CheckStoreRequest, Chunk, ContactRequest, DaemonState,
     ExemptRequest, ExplainRequest, Explanation, GroupInvitation, InviteRequest, ListAccountsRequest,
-    ListProvidersRequest, ListTokensRequest, OpenAccountRequest, OpenRoleRequest, ProviderTest, Providers,
-    ProvisionRequest, Provisioned, RequireRequest, ResetResult, ResyncTokenRequest, RoleOpening,
+    ListProvidersRequest, ListTokensRequest, MigrationFile, OpenAccountRequest, OpenRoleRequest, ProviderTest,
+    Providers, ProvisionRequest, Provisioned, RequireRequest, ResetResult, ResyncTokenRequest, RoleOpening,
     RotateKeyRequest, Rotation, ShowDaemonRequest, StoreReport, TestProviderRequest, TokenFile, TokenImport,
     TokenRequest, TokenResync, UnlockResult, admin_server,
 };
@@ -40,6 +40,7 @@ impl admin_server::Admin for Service {
     type ReadAuditStream = ReceiverStream<Result<AuditEntry, Status>>;
     type InviteGroupStream = ReceiverStream<Result<GroupInvitation, Status>>;
     type ListTokensStream = ReceiverStream<Result<v1::Token, Status>>;
+    type MigrateStream = ReceiverStream<Result<v1::Migration, Status>>;
     type BackupStoreStream = ReceiverStream<Result<Chunk, Status>>;
 
     async fn list_accounts(
@@ -211,6 +212,23 @@ impl admin_server::Admin for Service {
         let administrator = access::administrator(&request)?;
         let answer = self.ports.revoke_token(&administrator, request.get_ref()).await;
         answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn migrate(
+        &self,
+        request: Request<Streaming<MigrationFile>>,
+    ) -> Result<Response<Self::MigrateStream>, Status> {
+        let administrator = access::administrator(&request)?;
+        let former = self.ports.former_file(&administrator, request.into_inner()).await;
+        let former = former.map_err(|error| undecided(&error))?;
+        let (sender, receiver) = mpsc::channel(16);
+        let ports = Arc::clone(&self.ports);
+        tokio::spawn(async move {
+            if let Err(error) = ports.take_over(&administrator, former, &sender).await {
+                let _ = sender.send(Err(undecided(&error))).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
     async fn list_providers(

@@ -26,7 +26,7 @@ use crate::{
         policy::Method,
     },
     factor::{
-        Kind,
+        Counted, Kind,
         code::Code,
         spare::NewSpare,
         totp::{self, Match},
@@ -189,7 +189,7 @@ impl Ports {
         let sealed = self.sealer.seal(&pending.key, binding, self.random.as_ref())?;
         let Pending { key: _, parameters, label } = pending;
         let now = self.clock.now();
-        let (kind, token) = (Kind::Totp, None);
-        Ok(NewFactor { id, user, uid, label, kind, token, parameters, sealed, proof, recovery, now })
+        let (kind, token, counted) = (Kind::Totp, None, Counted::default());
+        Ok(NewFactor { id, user, uid, label, kind, token, counted, parameters, sealed, proof, recovery, now })
     }
 }

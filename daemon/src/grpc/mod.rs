@@ -15,6 +15,7 @@ mod flags;
 mod incoming;
 mod invitations;
 mod login;
+mod migrating;
 mod origin;
 mod page;
 mod policy;

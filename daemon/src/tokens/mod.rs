@@ -233,25 +233,28 @@ impl Rules {
     }
 
     fn key(self, key: Secret<Vec<u8>>) -> Result<Secret<Vec<u8>>, String> {
-        let bytes = key.expose();
-        let bits = bytes.len() * 8;
-        if bytes.len() < SHORTEST_KEY {
-            return Err(format!("the secret has {bits} bits: under {} none is safe", SHORTEST_KEY * 8));
-        }
-        if bytes.len() < self.shortest_key {
-            let wanted = self.shortest_key * 8;
-            return Err(format!(
-                "the secret has {bits} bits, not {wanted}; --allow-short takes it all the same"
-            ));
-        }
-        if bytes.len() > LONGEST_KEY {
-            return Err(format!("the secret has {bits} bits: more than {} are a mistake", LONGEST_KEY * 8));
-        }
-        if bytes.iter().all(|byte| Some(byte) == bytes.first()) {
-            return Err("the secret is one byte over and over: a blank, no secret".to_owned());
-        }
-        Ok(key)
+        sound_key(key, self.shortest_key)
     }
+}
+
+/// The key, if it is neither short nor long nor blank.
+pub(crate) fn sound_key(key: Secret<Vec<u8>>, shortest: usize) -> Result<Secret<Vec<u8>>, String> {
+    let bytes = key.expose();
+    let bits = bytes.len() * 8;
+    if bytes.len() < SHORTEST_KEY {
+        return Err(format!("the secret has {bits} bits: under {} none is safe", SHORTEST_KEY * 8));
+    }
+    if bytes.len() < shortest {
+        let wanted = shortest * 8;
+        return Err(format!("the secret has {bits} bits, not {wanted}; --allow-short takes it all the same"));
+    }
+    if bytes.len() > LONGEST_KEY {
+        return Err(format!("the secret has {bits} bits: more than {} are a mistake", LONGEST_KEY * 8));
+    }
+    if bytes.iter().all(|byte| Some(byte) == bytes.first()) {
+        return Err("the secret is one byte over and over: a blank, no secret".to_owned());
+    }
+    Ok(key)
 }
 
 fn serial(text: &str) -> Result<String, String> {
@@ -269,18 +272,18 @@ fn manufacturer(text: &str) -> String {
     printable(text.trim(), LONGEST_MANUFACTURER)
 }
 
-fn number(what: &str, text: &str) -> Result<i64, String> {
+pub(crate) fn number(what: &str, text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| format!("the {what} is no whole number"))
 }
 
-fn period(said: Option<i64>) -> Result<u8, String> {
+pub(crate) fn period(said: Option<i64>) -> Result<u8, String> {
     let period = said.map_or(Some(USUAL_PERIOD), |period| u8::try_from(period).ok());
     period
         .filter(|period| PERIOD.contains(period))
         .ok_or_else(|| format!("the period is {} to {} seconds, not this", PERIOD.start(), PERIOD.end()))
 }
 
-fn counter(said: Option<i64>) -> Result<i64, String> {
+pub(crate) fn counter(said: Option<i64>) -> Result<i64, String> {
     Some(said.unwrap_or(0))
         .filter(|counter| (0..=HIGHEST_COUNTER).contains(counter))
         .ok_or_else(|| format!("the counter is 0 to {HIGHEST_COUNTER}, not this"))

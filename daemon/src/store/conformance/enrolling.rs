@@ -88,6 +88,30 @@ async fn a_password_is_enough_for_the_first_factor_only() {
 }
 
 #[tokio::test]
+async fn a_file_of_the_users_own_is_enough_for_the_first_factor_only_and_it_counts_on() {
+    let world = world().await;
+    let counted = Counted { last_step: Some(41), drift: -3 };
+    let add = |user: &str, label: &str, proof| {
+        let new = NewFactor { counted, ..factor(user, 1000, label, proof) };
+        let store = Arc::clone(&world.store);
+        async move { store.add_factor(new, record(Event::Migrate, "alice")).await.unwrap() }
+    };
+    assert_eq!(add("alice", "oath", Proof::OwnFile).await, Added::Stored);
+    assert_eq!(add("alice", "oath-2", Proof::OwnFile).await, Added::NotFirst);
+    assert_eq!(add("alice", "oath-2", Proof::Administrator { active: true }).await, Added::Stored);
+    let alice = world.store.portfolio(&UserName::parse("alice").unwrap()).await.unwrap().unwrap();
+    for of in &alice.factors {
+        assert_eq!((of.active, of.last_step, of.drift.steps, of.last_used), (true, Some(41), -3, None));
+    }
+    assert_eq!(world.store.settle(attempt(&alice, Some(41), "sshd")).await.unwrap(), Ruling::Used);
+    let later = world.store.settle(attempt(&alice, Some(42), "sshd")).await.unwrap();
+    assert!(matches!(later, Ruling::Accepted(..)));
+    // One that waits for its first code is one, too.
+    assert_eq!(add("bob", "app", Proof::Administrator { active: false }).await, Added::Stored);
+    assert_eq!(add("bob", "oath", Proof::OwnFile).await, Added::NotFirst);
+}
+
+#[tokio::test]
 async fn who_vouched_must_still_be_there() {
     let world = world().await;
     let alice = enroll(&*world.store, "alice").await;

@@ -18,7 +18,7 @@ use crate::{
         throttle::{Account, Backoff, MEMORY, Rule, Window},
     },
     factor::{
-        Kind, spare,
+        Counted, Kind, spare,
         totp::{Algorithm, Drift, Match, Parameters},
     },
     secret::Sealed,
@@ -69,6 +69,7 @@ fn factor(user: &str, uid: u32, label: &str, proof: Proof) -> NewFactor {
     NewFactor {
         kind: Kind::Totp,
         token: None,
+        counted: Counted::default(),
         id: FactorId(format!("{user}{uid}{label}")),
         user: UserName::parse(user).unwrap(),
         uid,

@@ -155,12 +155,13 @@ pub(super) fn add_factor(
     let before = portfolio(connection, &new.user)?;
     let vouches = |by: Option<&FactorId>| before.as_ref().is_some_and(|before| before.vouches(by));
     let (active, matched) = match &new.proof {
-        Proof::FirstFactor(_) if !before.as_ref().is_none_or(Portfolio::is_empty) => {
+        Proof::FirstFactor(_) | Proof::OwnFile if !before.as_ref().is_none_or(Portfolio::is_empty) => {
             return Ok(Added::NotFirst);
         }
         // An administrator may have reset the user between the code and this.
         Proof::Code(_, by) if !vouches(by.as_ref()) => return Ok(Added::NotFirst),
         Proof::FirstFactor(matched) | Proof::Code(matched, _) => (true, Some(*matched)),
+        Proof::OwnFile => (true, None),
         Proof::Administrator { active } => (*active, None),
         Proof::Invitation(matched, id) => match invitations::grant(connection, account, id, new.now)? {
             Some(Grant::Administrator) => (true, Some(*matched)),
@@ -178,7 +179,7 @@ pub(super) fn add_factor(
         return Ok(Added::LabelTaken);
     }
     let counted = match &new.token {
-        None => tokens::Counted::default(),
+        None => new.counted,
         Some(serial) => match tokens::free(connection, serial)? {
             Some(counted) => counted,
             None => return Ok(Added::NoToken),

@@ -9,7 +9,7 @@ use crate::{
     audit,
     clock::Timestamp,
     factor::{
-        Kind,
+        Counted, Kind,
         totp::{Algorithm, Match, Parameters},
     },
     names::{AccountId, FactorId},
@@ -116,13 +116,6 @@ fn token(row: &Row<'_>) -> Result<TokenRecord, StoreError> {
         return Err(StoreError::Corrupt(format!("token {} has impossible parameters", record.serial)));
     }
     Ok(record)
-}
-
-/// How far a token has come.
-#[derive(Default)]
-pub(super) struct Counted {
-    pub(super) last_step: Option<i64>,
-    pub(super) drift: i64,
 }
 
 /// How far a token has come that can be assigned: it is there, not revoked, and nobody's.
