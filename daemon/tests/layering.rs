@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 /// A module, and what it may name of ours.
-const ALLOWED: [(&str, &[&str]); 19] = [
+const ALLOWED: [(&str, &[&str]); 20] = [
     ("clock", &[]),
     ("random", &[]),
     ("secret", &[]),

@@ -10,10 +10,10 @@ use twinlock_proto::v1::{
     self, AcceptClockRequest, AccountRequest, AssignTokenRequest, AuditEntry, AuditRequest,
     BackupStoreRequest, Bypass, BypassRequest, CheckStoreRequest, Chunk, ContactRequest, DaemonState,
     ExemptRequest, ExplainRequest, Explanation, GroupInvitation, InviteRequest, ListAccountsRequest,
-    ListProvidersRequest, ListTokensRequest, MigrationFile, OpenAccountRequest, OpenRoleRequest, ProviderTest,
-    Providers, ProvisionRequest, Provisioned, RequireRequest, ResetResult, ResyncTokenRequest, RoleOpening,
-    RotateKeyRequest, Rotation, ShowDaemonRequest, StoreReport, TestProviderRequest, TokenFile, TokenImport,
-    TokenRequest, TokenResync, UnlockResult, admin_server,
+    ListProvidersRequest, ListTokensRequest, MigrationFile, OpenAccountRequest, OpenRoleRequest,
+    ProviderTest, Providers, ProvisionRequest, Provisioned, RequireRequest, ResetResult, ResyncTokenRequest,
+    RoleOpening, RotateKeyRequest, Rotation, ShowDaemonRequest, StoreReport, TestProviderRequest, TokenFile,
+    TokenImport, TokenRequest, TokenResync, UnlockResult, admin_server,
 };
 
 use super::{

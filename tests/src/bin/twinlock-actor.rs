@@ -31,9 +31,17 @@ fn methods() -> Vec<String> {
 }
 
 async fn call(socket: &str, method: &str) -> String {
-    let channel = match connect::channel(&Path::new(RUNTIME_DIR).join(socket)).await {
+    let path = Path::new(RUNTIME_DIR).join(socket);
+    let channel = match connect::channel(&path).await {
         Ok(channel) => channel,
         Err(connect::ConnectError::Forbidden(_)) => return "Forbidden".to_owned(),
+        // This one is the page's.
+        Err(connect::ConnectError::Untrusted(..)) if socket == WEB_SOCKET => {
+            if std::os::unix::net::UnixStream::connect(&path).is_err() {
+                return "Forbidden".to_owned();
+            }
+            connect::lasting_channel(path)
+        }
         Err(error) => return error.to_string(),
     };
     match ask(channel, method).await {
