@@ -11,6 +11,7 @@ mod output;
 mod own;
 mod policy;
 mod provider;
+mod restore;
 mod terminal;
 mod token;
 mod upkeep;
@@ -75,6 +76,9 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Clock(ClockCommand::Accept)) => admin::accept_clock(runtime_dir, *json).await,
         Some(Command::Db(Db::Check)) => upkeep::check(runtime_dir, *json).await,
         Some(Command::Db(Db::Backup { file })) => upkeep::backup(runtime_dir, file, *json).await,
+        Some(Command::Db(Db::Restore { file, state_dir, yes })) => {
+            restore::restore(file, state_dir, *yes, *json).await
+        }
         Some(Command::Key(KeyCommand::Rotate)) => upkeep::rotate(runtime_dir, *json).await,
         Some(Command::Recovery(whose)) => own::recovery(runtime_dir, whose, *json).await,
         Some(Command::Remove { factor, whose }) => own::remove(runtime_dir, whose, factor, *json).await,

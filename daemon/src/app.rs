@@ -1,5 +1,9 @@
 //! The composition root: builds the adapters, binds, serves, drains, stops. The only place that names them.
 
+mod restore;
+
+pub use restore::restore;
+
 use std::{
     collections::BTreeMap,
     fmt, fs, io,
@@ -30,7 +34,10 @@ use crate::{
     options::Options,
     random::{Random, SystemRandom},
     seal::{KeySource, KeySourceError, SealError, Sealer},
-    store::{Store, StoreError, sqlite::Sqlite},
+    store::{
+        Store, StoreError,
+        sqlite::{RestoreError, Sqlite},
+    },
 };
 
 /// Passwords and keys for others' servers, where systemd gives none: each a file that only root can read.
@@ -39,6 +46,8 @@ const CREDENTIALS: &str = "/etc/twinlock/credentials";
 const MAIL_HELPER: &str = "sendmail.sock";
 /// After the signal to stop, running conversations are cut off; this is for their last words.
 const DRAIN: Duration = Duration::from_secs(2);
+/// A copy of the store that is older is known for one.
+const COUNT_EVERY: Duration = Duration::from_secs(3600);
 
 /// Why the daemon could not start, or stopped.
 #[derive(Debug)]
@@ -49,6 +58,8 @@ pub enum Failure {
     Io(String, io::Error),
     /// The store.
     Store(StoreError),
+    /// A backup that cannot be brought back.
+    Restore(RestoreError),
     /// The sealing key.
     Key(KeySourceError),
     /// The keyring.
@@ -65,6 +76,7 @@ impl fmt::Display for Failure {
             ),
             Self::Io(what, error) => write!(f, "{what}: {error}"),
             Self::Store(error) => error.fmt(f),
+            Self::Restore(error) => error.fmt(f),
             Self::Key(error) => error.fmt(f),
             Self::Seal(error) => error.fmt(f),
             Self::Serve(what) => f.write_str(what),
@@ -109,10 +121,13 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
 
     let mut told_to_stop = std::pin::pin!(told_to_stop);
+    let mut count = tokio::time::interval(COUNT_EVERY);
+    count.tick().await; // at once: the start has counted
     let result = loop {
         tokio::select! {
             () = &mut told_to_stop => break Ok(()),
             Some(()) = told_to_reload.recv() => reload(options, &ports).await,
+            _ = count.tick() => count_generation(&ports).await,
             Some(ended) = serving.join_next() => break Err(Failure::Serve(format!("a socket ended: {ended:?}"))),
         }
     };
@@ -121,6 +136,7 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     let _ = tokio::time::timeout(DRAIN, async { while serving.join_next().await.is_some() {} }).await;
     let record = audit::Record { event: audit::Event::Stop, ..started(ports.clock.now(), &origin) };
     let _ = ports.store.append(record).await;
+    count_generation(&ports).await;
     tracing::info!("stopped");
     result
 }
@@ -195,12 +211,12 @@ fn configure(options: &Options) -> Result<(Config, Origin), Failure> {
 }
 
 async fn compose(options: &Options, config: Config, origin: &Origin) -> Result<Ports, Failure> {
-    let store = Sqlite::open(&options.state_dir)?;
+    let clock = Arc::new(SystemClock::new());
+    let store = Sqlite::open(&options.state_dir, clock.as_ref())?;
     let random = SystemRandom;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let folders = credentials.iter().cloned().chain([PathBuf::from(CREDENTIALS)]).collect();
     let source = KeySource::new(credentials.as_deref(), &options.state_dir);
-    let clock = Arc::new(SystemClock::new());
     let sealer = unseal(&store, &source, clock.as_ref(), &random).await?;
     let clock_guard = ClockGuard::load(&store, clock.as_ref()).await?;
     let helper = options.runtime_dir.join(MAIL_HELPER);
@@ -294,6 +310,12 @@ pub async fn unseal(
         store.set_keyring(ring.clone(), clock.now()).await?;
     }
     Sealer::unwrap(&key, &ring).map_err(Failure::Seal)
+}
+
+async fn count_generation(ports: &Ports) {
+    if let Err(error) = ports.store.count_generation().await {
+        tracing::warn!(%error, "a copy of the store from before would not be known for one if it was put back");
+    }
 }
 
 fn host_name() -> String {

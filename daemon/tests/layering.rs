@@ -11,7 +11,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("names", &[]),
     ("texts", &[]),
     ("tokens", &["factor", "names", "secret"]),
-    ("audit", &["clock"]),
+    ("audit", &["clock", "names"]),
     ("factor", &["clock", "random", "secret"]),
     ("engine", &["audit", "clock", "factor", "names", "secret"]),
     ("config", &["clock", "engine", "factor", "texts"]),

@@ -1,7 +1,11 @@
 //! The audit trail: a closed list of events with stable names, one record for each decision. It is kept in the
 //! store; decisions about a code are written in the very commit that decides.
 
+mod undone;
+
 use crate::clock::Timestamp;
+
+pub use undone::again;
 
 /// What happened. The names are part of the interface: scripts match them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +60,8 @@ pub enum Event {
     StoreCheck,
     /// An administrator took a backup.
     Backup,
+    /// A backup was brought back, or a store that was put back was found; the reason says which, and what is void.
+    Restore,
     /// An administrator changed the keys that seal the store.
     KeyRotate,
     /// The daemon started with the configuration named in the reason.
@@ -66,7 +72,7 @@ pub enum Event {
 
 impl Event {
     /// Every event, for filters and documentation.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Login,
         Self::Verify,
         Self::Password,
@@ -92,6 +98,7 @@ impl Event {
         Self::Clock,
         Self::StoreCheck,
         Self::Backup,
+        Self::Restore,
         Self::KeyRotate,
         Self::Start,
         Self::Stop,
@@ -126,6 +133,7 @@ impl Event {
             Self::Clock => "clock",
             Self::StoreCheck => "store-check",
             Self::Backup => "backup",
+            Self::Restore => "restore",
             Self::KeyRotate => "key-rotate",
             Self::Start => "start",
             Self::Stop => "stop",

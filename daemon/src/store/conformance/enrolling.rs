@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn spare(selector: &str) -> NewSpare {
+pub(super) fn spare(selector: &str) -> NewSpare {
     NewSpare {
         selector: selector.into(),
         salt: [1; spare::SALT],
