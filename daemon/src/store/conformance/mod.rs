@@ -392,7 +392,10 @@ fn a_lost_store_is_not_replaced_by_an_empty_one() {
     drop(Sqlite::open(folder.path(), &ManualClock::at(NOW)).unwrap());
     std::fs::write(folder.path().join(crate::seal::KEY_FILE), [1; 32]).unwrap();
     drop(Sqlite::open(folder.path(), &ManualClock::at(NOW)).unwrap());
-    for spoil in ["remove", "empty"] {
+    for spoil in ["remove", "empty", "without a key"] {
+        if spoil == "without a key" {
+            std::fs::remove_file(folder.path().join(crate::seal::KEY_FILE)).unwrap(); // systemd has it
+        }
         let path = folder.path().join("twinlock.db");
         std::fs::remove_file(&path).unwrap();
         if spoil == "empty" {

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use nix::{
@@ -67,17 +67,18 @@ pub(super) fn prepare_log(store: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The sealing key is made behind the first store: where it is and the store is not, the store was lost. A new one
-/// would let everybody in with the first factor alone.
-pub(super) fn check_not_lost(path: &Path, key: &Path) -> Result<(), StoreError> {
-    if is_there(path) || !key.exists() {
+/// The sealing key (unless systemd has it) and the generation are made behind the first store: where they are and the store is
+/// not, the store was lost. A new one would let everybody in with the first factor alone.
+pub(super) fn check_not_lost(path: &Path, witnesses: &[PathBuf]) -> Result<(), StoreError> {
+    let left: Vec<_> = witnesses.iter().filter(|path| path.exists()).collect();
+    if is_there(path) || left.is_empty() {
         return Ok(());
     }
+    let left = left.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ");
     Err(StoreError::Unavailable(format!(
-        "{} is gone or empty, but there is a key that sealed it: bring it back from a backup (twinlock db restore); to \
-         begin anew with nobody enrolled, remove {}",
+        "{} is gone or empty, but {left} says that there was one: bring it back from a backup (twinlock db restore); to \
+         begin anew with nobody enrolled, remove {left}",
         path.display(),
-        key.display()
     )))
 }
 

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Name of the file in the state folder.
-const FILE: &str = "generation";
+pub(super) const FILE: &str = "generation";
 /// As it is written, before it has its name.
 const DRAFT: &str = "generation.draft";
 /// More than any number has.

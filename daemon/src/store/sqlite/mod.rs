@@ -84,7 +84,8 @@ impl Sqlite {
         files::check_folder(folder)?;
         let lock = files::Lock::take(folder)?;
         let path = folder.join(FILE);
-        files::check_not_lost(&path, &folder.join(crate::seal::KEY_FILE))?;
+        let made_behind_it = [folder.join(crate::seal::KEY_FILE), folder.join(generation::FILE)];
+        files::check_not_lost(&path, &made_behind_it)?;
         files::create(&path)?;
         files::check_file(&path)?;
         files::prepare_log(&path)?;
@@ -167,7 +168,14 @@ fn connect_as(path: &Path, journal_mode: &str) -> Result<Connection, StoreError>
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unavailable(error: rusqlite::Error) -> StoreError {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    use rusqlite::{
+        ErrorCode::{DatabaseCorrupt, NotADatabase},
+        ffi::SQLITE_IOERR_SHMSIZE,
+    };
+    if error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_SHMSIZE) {
+        // SQLite calls that an input/output error.
+        return StoreError::Unavailable("the disk is full: no room for the index of the log".to_owned());
+    }
     match error.sqlite_error_code() {
         Some(DatabaseCorrupt | NotADatabase) => StoreError::Corrupt(error.to_string()),
         _ => StoreError::Unavailable(error.to_string()),

@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_new_store_leaves_no_copy_of_nothing() {
-        let folder = older(MIGRATIONS.len());
+        let folder = older(1);
         fs::remove_file(folder.path().join(super::super::FILE)).unwrap();
         drop(open(folder.path()).unwrap());
         let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
