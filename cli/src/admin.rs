@@ -29,17 +29,22 @@ pub async fn client(runtime_dir: &Path) -> Result<AdminClient<Channel>, Failure>
 /// A request that says who stands behind root: a claim, for the trail.
 pub fn request<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
-    let login = fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
-    let login = login.trim().parse::<u32>().ok().filter(|uid| *uid != u32::MAX);
-    let sudo = std::env::var("SUDO_USER").ok();
-    let claims = [login.map(|uid| format!("loginuid={uid}")), sudo.map(|user| format!("sudo={user}"))];
-    let claim = claims.into_iter().flatten().collect::<Vec<_>>().join(" ");
-    if let Ok(value) = clean(&claim).parse()
+    let claim = claim();
+    if let Ok(value) = claim.parse()
         && !claim.is_empty()
     {
         request.metadata_mut().insert(CLAIMED_BY, value);
     }
     request
+}
+
+/// Who stands behind root.
+pub fn claim() -> String {
+    let login = fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
+    let login = login.trim().parse::<u32>().ok().filter(|uid| *uid != u32::MAX);
+    let sudo = std::env::var("SUDO_USER").ok();
+    let claims = [login.map(|uid| format!("loginuid={uid}")), sudo.map(|user| format!("sudo={user}"))];
+    clean(&claims.into_iter().flatten().collect::<Vec<_>>().join(" "))
 }
 
 pub async fn user(runtime_dir: &Path, command: &User, json: bool) -> Result<(), Failure> {

@@ -206,6 +206,17 @@ pub enum Db {
         /// The file, which must not exist yet; `-` for standard output
         file: PathBuf,
     },
+    /// Put a backup in the place of the store, while the daemon is stopped; codes that may have been used since are void
+    Restore {
+        /// The file
+        file: PathBuf,
+        /// Where the store is
+        #[arg(long, value_name = "DIR", default_value = "/var/lib/twinlock")]
+        state_dir: PathBuf,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

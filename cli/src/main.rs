@@ -16,6 +16,7 @@ mod picture;
 mod policy;
 mod provider;
 mod provision;
+mod restore;
 mod terminal;
 mod token;
 mod upkeep;
@@ -84,6 +85,9 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Clock(ClockCommand::Accept)) => admin::accept_clock(runtime_dir, *json).await,
         Some(Command::Db(Db::Check)) => upkeep::check(runtime_dir, *json).await,
         Some(Command::Db(Db::Backup { file })) => upkeep::backup(runtime_dir, file, *json).await,
+        Some(Command::Db(Db::Restore { file, state_dir, yes })) => {
+            restore::restore(file, state_dir, *yes, *json).await
+        }
         Some(Command::Key(KeyCommand::Rotate)) => upkeep::rotate(runtime_dir, *json).await,
         Some(Command::Recovery(whose)) => own::recovery(runtime_dir, whose, *json).await,
         Some(Command::Remove { factor, whose }) => own::remove(runtime_dir, whose, factor, *json).await,

@@ -92,6 +92,7 @@ struct FactorJson<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     serial: &'a str,
     active: bool,
+    resync_required: bool,
     created: String,
     last_used: Option<String>,
 }
@@ -124,6 +125,7 @@ impl<'a> From<&'a v1::Account> for AccountJson<'a> {
             label: &factor.label,
             serial: &factor.serial,
             active: factor.active,
+            resync_required: factor.resync_required,
             created: time(factor.created),
             last_used: factor.last_used.map(time),
         });
@@ -179,7 +181,13 @@ pub fn account(account: &v1::Account) -> Result<(), Failure> {
     for factor in &account.factors {
         let used =
             factor.last_used.map_or_else(|| "never used".to_owned(), |at| format!("last used {}", time(at)));
-        let state = if factor.active { "" } else { ", waits for its first code (twinlock verify)" };
+        let state = match (factor.active, factor.resync_required) {
+            (_, true) => {
+                ", does not count until an administrator has two codes in a row (twinlock token resync)"
+            }
+            (false, false) => ", waits for its first code (twinlock verify)",
+            (true, false) => "",
+        };
         line(format!("  {}  {}  \"{}\"  {used}{state}", factor.id, factor.kind, clean(&factor.label)))?;
     }
     for contact in &account.contacts {

@@ -154,8 +154,9 @@ async fn list(runtime_dir: &Path, json: bool) -> Result<(), Failure> {
         } else {
             format!("  {}", clean(&token.manufacturer))
         };
+        let resync = if token.resync_required { ", needs twinlock token resync" } else { "" };
         line(format!(
-            "{:<20} {}  {}{user}{made}",
+            "{:<20} {}  {}{user}{resync}{made}",
             clean(&token.serial),
             clean(&token.kind),
             clean(&token.state)
@@ -169,6 +170,6 @@ fn described(token: &Token) -> serde_json::Value {
         "serial": token.serial, "kind": token.kind, "state": token.state,
         "user": (!token.user.is_empty()).then_some(&token.user),
         "manufacturer": (!token.manufacturer.is_empty()).then_some(&token.manufacturer),
-        "digits": token.digits, "imported": output::time(token.created),
+        "resync_required": token.resync_required, "digits": token.digits, "imported": output::time(token.created),
     })
 }

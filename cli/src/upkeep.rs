@@ -37,7 +37,7 @@ pub async fn check(runtime_dir: &Path, json: bool) -> Result<(), Failure> {
     }
     Err(Failure::new(
         NO,
-        "the store is damaged: keep a copy of its folder, then bring a backup back (twinlock db backup made it)",
+        "the store is damaged: keep a copy of its folder, then bring a backup back (twinlock db restore)",
     ))
 }
 

@@ -1,6 +1,9 @@
 //! The composition root: builds the adapters, binds, serves, drains, stops. The only place that names them.
 
+mod restore;
 mod rounds;
+
+pub use restore::restore;
 
 use std::{
     collections::BTreeMap,
@@ -32,7 +35,10 @@ use crate::{
     options::Options,
     random::{Random, SystemRandom},
     seal::{KeySource, KeySourceError, SealError, Sealer},
-    store::{Store, StoreError, sqlite::Sqlite},
+    store::{
+        Store, StoreError,
+        sqlite::{RestoreError, Sqlite},
+    },
 };
 
 /// Passwords and keys for others' servers, where systemd gives none: each a file that only root can read.
@@ -41,6 +47,8 @@ const CREDENTIALS: &str = "/etc/twinlock/credentials";
 const MAIL_HELPER: &str = "sendmail.sock";
 /// After the signal to stop, running conversations are cut off; this is for their last words.
 const DRAIN: Duration = Duration::from_secs(2);
+/// A copy of the store that is older is known for one.
+const COUNT_EVERY: Duration = Duration::from_secs(3600);
 
 /// Why the daemon could not start, or stopped.
 #[derive(Debug)]
@@ -51,6 +59,8 @@ pub enum Failure {
     Io(String, io::Error),
     /// The store.
     Store(StoreError),
+    /// A backup that cannot be brought back.
+    Restore(RestoreError),
     /// The sealing key.
     Key(KeySourceError),
     /// The keyring.
@@ -67,6 +77,7 @@ impl fmt::Display for Failure {
             ),
             Self::Io(what, error) => write!(f, "{what}: {error}"),
             Self::Store(error) => error.fmt(f),
+            Self::Restore(error) => error.fmt(f),
             Self::Key(error) => error.fmt(f),
             Self::Seal(error) => error.fmt(f),
             Self::Serve(what) => f.write_str(what),
@@ -113,6 +124,8 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     let (broken, seen) = watch::channel(origin == Origin::LastGood);
     let rounds = tokio::spawn(rounds::go(Arc::clone(&ports), seen, stop.clone()));
     let mut told_to_stop = std::pin::pin!(told_to_stop);
+    let mut count = tokio::time::interval(COUNT_EVERY);
+    count.tick().await; // at once: the start has counted
     let result = loop {
         tokio::select! {
             () = &mut told_to_stop => break Ok(()),
@@ -120,6 +133,7 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
                 let good = reload(options, &ports).await;
                 broken.send_replace(!good);
             }
+            _ = count.tick() => count_generation(&ports).await,
             Some(ended) = serving.join_next() => break Err(Failure::Serve(format!("a socket ended: {ended:?}"))),
         }
     };
@@ -132,6 +146,7 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     let _ = tokio::time::timeout(DRAIN, drained).await;
     let record = audit::Record { event: audit::Event::Stop, ..started(ports.clock.now(), &origin) };
     let _ = ports.store.append(record).await;
+    count_generation(&ports).await;
     tracing::info!("stopped");
     result
 }
@@ -206,12 +221,12 @@ fn configure(options: &Options) -> Result<(Config, Origin), Failure> {
 }
 
 async fn compose(options: &Options, config: Config, origin: &Origin) -> Result<Ports, Failure> {
-    let store = Sqlite::open(&options.state_dir)?;
+    let clock = Arc::new(SystemClock::new());
+    let store = Sqlite::open(&options.state_dir, clock.as_ref())?;
     let random = SystemRandom;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let folders = credentials.iter().cloned().chain([PathBuf::from(CREDENTIALS)]).collect();
     let source = KeySource::new(credentials.as_deref(), &options.state_dir);
-    let clock = Arc::new(SystemClock::new());
     let sealer = unseal(&store, &source, clock.as_ref(), &random).await?;
     let clock_guard = ClockGuard::load(&store, clock.as_ref()).await?;
     let helper = options.runtime_dir.join(MAIL_HELPER);
@@ -311,6 +326,12 @@ pub async fn unseal(
         store.set_keyring(ring.clone(), clock.now()).await?;
     }
     Sealer::unwrap(&key, &ring).map_err(Failure::Seal)
+}
+
+async fn count_generation(ports: &Ports) {
+    if let Err(error) = ports.store.count_generation().await {
+        tracing::warn!(%error, "a copy of the store from before would not be known for one if it was put back");
+    }
 }
 
 fn host_name() -> String {

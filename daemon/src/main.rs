@@ -8,6 +8,8 @@ use std::{
 use clap::Parser;
 use twinlockd::{accounts::helper, app, options::Options, telemetry};
 
+/// The answer is no.
+const NO: u8 = 1;
 /// The configuration is bad.
 const EX_CONFIG: u8 = 78;
 /// Something that is needed is not there.
@@ -23,6 +25,15 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stdout(), "{line}");
         });
         return if usable { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    if options.restore {
+        return match app::restore(&options, &mut io::stdin().lock()) {
+            Ok(lines) => {
+                let _ = lines.iter().try_for_each(|line| writeln!(io::stdout(), "{line}"));
+                ExitCode::SUCCESS
+            }
+            Err(failure) => fail(NO, &failure.to_string()),
+        };
     }
     if let Err(error) = telemetry::start(options.log_to, options.log_level) {
         return fail(EX_UNAVAILABLE, &format!("no log: {error}"));

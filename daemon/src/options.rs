@@ -6,7 +6,7 @@ use crate::accounts::helper::Kind;
 
 /// The Twinlock daemon: holds the secrets, decides, keeps the audit trail.
 #[derive(Debug, clap::Parser)]
-#[command(name = "twinlockd", version)]
+#[command(name = "twinlockd", version, group = clap::ArgGroup::new("errand"))]
 pub struct Options {
     /// Configuration file; drop-ins are read from the folder beside it (twinlock.d)
     #[arg(long, value_name = "FILE", default_value = crate::config::DEFAULT_FILE)]
@@ -21,12 +21,20 @@ pub struct Options {
     pub state_dir: PathBuf,
 
     /// Check the configuration, print what is wrong, and exit: 0 usable, 1 not
-    #[arg(long)]
+    #[arg(long, group = "errand")]
     pub check: bool,
 
-    /// Print the findings of --check as JSON
-    #[arg(long, requires = "check")]
+    /// Put the backup on standard input in the place of the store, and exit: 0 done, 1 nothing has changed
+    #[arg(long, group = "errand")]
+    pub restore: bool,
+
+    /// Print what --check finds, or --restore does, as JSON
+    #[arg(long, requires = "errand")]
     pub json: bool,
+
+    /// Who stands behind root, for the trail: a claim
+    #[arg(long, hide = true, requires = "restore", default_value = "")]
+    pub claimed_by: String,
 
     /// Lowest level that is logged
     #[arg(long, value_name = "LEVEL", default_value = "info")]

@@ -132,8 +132,8 @@ async fn world() -> World {
         std::fs::create_dir(path).unwrap();
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
-    let store = Sqlite::open(&state).unwrap();
     let clock = ManualClock::at(NOW);
+    let store = Sqlite::open(&state, &clock).unwrap();
     let sealer = app::unseal(&store, &KeySource::new(None, &state), &clock, &SystemRandom).await.unwrap();
     let (user, id) = (UserName::parse("alice").unwrap(), FactorId("one".into()));
     let binding = Binding { user: &user, uid: 1000, factor: &id, kind: "totp" };

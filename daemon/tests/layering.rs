@@ -12,7 +12,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("texts", &[]),
     ("tokens", &["factor", "names", "secret"]),
     ("migration", &["clock", "factor", "secret", "tokens"]),
-    ("audit", &["clock"]),
+    ("audit", &["clock", "names"]),
     ("factor", &["clock", "random", "secret"]),
     ("engine", &["audit", "clock", "factor", "names", "secret"]),
     ("config", &["clock", "engine", "factor", "texts"]),

@@ -5,7 +5,7 @@ use std::{os::unix::fs::PermissionsExt, time::Duration};
 
 use twinlockd::{
     audit::{Event, Outcome, Record, Subject},
-    clock::Timestamp,
+    clock::{ManualClock, Timestamp},
     config::Limits,
     engine::{
         enrollment::{NewFactor, Proof},
@@ -40,7 +40,7 @@ struct World {
 async fn world() -> World {
     let permissions = std::fs::Permissions::from_mode(0o700);
     let folder = tempfile::Builder::new().permissions(permissions).tempdir().unwrap();
-    let store = Sqlite::open(folder.path()).unwrap();
+    let store = Sqlite::open(folder.path(), &ManualClock::at(START)).unwrap();
     store.set_keyring(vec![WrappedKey { version: 1, wrapped: vec![1] }], START).await.unwrap();
     let (user, factor) = (UserName::parse("alice").unwrap(), FactorId("f".into()));
     let new = NewFactor {

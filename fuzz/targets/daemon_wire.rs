@@ -147,8 +147,8 @@ impl World {
 }
 
 async fn serve(state: &Path, run: &Path) {
-    let store = Sqlite::open(state).expect("a store");
     let clock = SystemClock::new();
+    let store = Sqlite::open(state, &clock).expect("a store");
     let key_source = KeySource::new(None, state);
     let sealer = app::unseal(&store, &key_source, &clock, &SystemRandom).await.expect("a key");
     let clock_guard = ClockGuard::load(&store, &clock).await.expect("a mark");

@@ -228,7 +228,7 @@ fn a_daemon_that_is_killed_while_it_stores_leaves_all_or_nothing() {
     let world = World::new();
     let (mut daemon, _sshd) = required(&world, "");
     let mut seen = [0; 2];
-    for wait in [0, 30, 60, 90, 120, 150, 180, 400] {
+    for wait in [0, 30, 60, 90, 120, 150, 180, 900] {
         assert!(root(&["user", "reset", "alice"]).status.success());
         let (mut ssh, phone) = at_the_key("alice", &[]);
         ssh.type_line(&phone.code(0));

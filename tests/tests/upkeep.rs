@@ -6,6 +6,10 @@ use std::{
     os::unix::fs::MetadataExt,
     path::Path,
     process::{Command, Output},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -13,7 +17,9 @@ use std::{
 use twinlock_tests::{
     fault::Fault,
     pamhost::{self, pam},
-    phone::Phone,
+    phone::{Phone, early_in_a_step, now},
+    race::Racers,
+    wait,
     world::{self, World, as_user, root},
 };
 
@@ -147,9 +153,11 @@ fn a_backup_brought_back_lets_its_users_in_and_holds_no_key() {
     assert_eq!(log_in("alice", &phone.code(0)), pam::SUCCESS);
     assert!(root(&["user", "reset", "alice"]).status.success());
     assert!(daemon.stop().success());
-    world::sh(&format!("rm {STATE}/twinlock.db* && install -m 0600 /root/store.db {STATE}/twinlock.db"));
+    assert!(root(&["db", "restore", "/root/store.db", "--yes"]).status.success());
+    let then = now() / 30;
     let _daemon = world.daemon();
     assert!(root(&["db", "check"]).status.success());
+    wait::until("a code that could not have been used", 31, || (now() / 30 > then).then_some(()));
     assert_eq!(log_in("alice", &phone.code(1)), pam::SUCCESS);
 }
 
@@ -207,6 +215,44 @@ fn keys_change_while_users_log_in() {
     fs::write(format!("{STATE}/key"), &new_key).unwrap();
     let _daemon = world.daemon();
     assert_eq!(log_in("u0", &users[0].1.code(1)), pam::SUCCESS);
+}
+
+#[test]
+fn fifty_who_log_in_at_once_do_not_notice_that_keys_change() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    world::stack("ours", OURS);
+    let users: Vec<(String, Phone)> = (0..50)
+        .map(|n| {
+            let user = format!("u{n}");
+            world::sh(&format!("useradd --no-create-home {user}"));
+            let phone = world.enroll(&user);
+            (user, phone)
+        })
+        .collect();
+    let changing = Arc::new(AtomicBool::new(true));
+    let still = Arc::clone(&changing);
+    let rotating = thread::spawn(move || {
+        let mut changes = 0;
+        while still.load(Ordering::Relaxed) {
+            let out = root(&["key", "rotate"]);
+            assert!(out.status.success(), "{out:?}");
+            changes += 1;
+        }
+        changes
+    });
+    // Each with the code of before, of now, and of the next step: three rounds without waiting.
+    early_in_a_step(20);
+    for round in -1..2 {
+        let logins: Vec<_> =
+            users.iter().map(|(user, phone)| ("ours", user.as_str(), phone.code(round))).collect();
+        let granted = Racers::at_the_prompt(&logins, &[]).answer();
+        assert_eq!(granted.iter().filter(|granted| **granted).count(), 50, "round {round}");
+    }
+    changing.store(false, Ordering::Relaxed);
+    let changes = rotating.join().unwrap();
+    assert!(changes >= 3, "{changes}");
+    assert!(root(&["db", "check"]).status.success());
 }
 
 #[test]

@@ -35,6 +35,7 @@ pub enum Token {
     },
     /// Find a token that counted too far, or whose clock went astray, by two codes in a row
     Resync {
+        /// Its serial number; of a factor that has none, its identifier
         serial: String,
         code: String,
         /// The code right after it

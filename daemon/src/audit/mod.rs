@@ -1,7 +1,11 @@
 //! The audit trail: a closed list of events with stable names, one record for each decision. It is kept in the
 //! store; decisions about a code are written in the very commit that decides.
 
+mod undone;
+
 use crate::clock::Timestamp;
+
+pub use undone::again;
 
 /// What the operator's log calls a login that failed, for layers that print it in a form of its own.
 pub const FAILED_LOGIN: &str = "failed-login";
@@ -69,6 +73,8 @@ pub enum Event {
     StoreCheck,
     /// An administrator took a backup.
     Backup,
+    /// A backup was brought back, or a store that was put back was found; the reason says which, and what is void.
+    Restore,
     /// An administrator changed the keys that seal the store.
     KeyRotate,
     /// Entries that are older than the configuration keeps them were taken out; the reason says how many, and up to when.
@@ -81,7 +87,7 @@ pub enum Event {
 
 impl Event {
     /// Every event, for filters and documentation.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Login,
         Self::Verify,
         Self::Password,
@@ -112,6 +118,7 @@ impl Event {
         Self::Clock,
         Self::StoreCheck,
         Self::Backup,
+        Self::Restore,
         Self::KeyRotate,
         Self::Trim,
         Self::Start,
@@ -152,6 +159,7 @@ impl Event {
             Self::Clock => "clock",
             Self::StoreCheck => "store-check",
             Self::Backup => "backup",
+            Self::Restore => "restore",
             Self::KeyRotate => "key-rotate",
             Self::Trim => "trim",
             Self::Start => "start",

@@ -13,8 +13,6 @@ use crate::{
 pub const WRONG: u32 = 5;
 /// How long a binding code lives that a login showed.
 pub const AT_LOGIN: Duration = Duration::from_secs(600);
-/// The sort of secret that a binding code is sealed as.
-pub const BINDING_CODE: &str = "binding";
 /// Who let somebody be invited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grant {

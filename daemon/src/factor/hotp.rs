@@ -10,6 +10,8 @@ use crate::secret::Secret;
 
 /// How many counters a resynchronisation looks at: a token whose button was played with more often is replaced.
 pub const RESYNC: i64 = 100;
+/// The same where it is known that codes may have been used which are not: as many as in years.
+pub const FAR_RESYNC: i64 = 2000;
 /// Beyond it nothing can be counted exactly by everybody (JSON's integers).
 pub const LAST: i64 = 1 << 53;
 
@@ -45,12 +47,13 @@ impl Generator {
         found
     }
 
-    /// Where two codes in a row are, from the next counter on (RFC 4226 section 7.4): the second of them.
+    /// Where two codes in a row are, from the next counter on and up to so many behind it (RFC 4226 section 7.4): the second
+    /// of them.
     #[must_use]
-    pub fn resync(&self, first: &Code, second: &Code, next: i64) -> Option<Match> {
+    pub fn resync(&self, first: &Code, second: &Code, next: i64, ahead: i64) -> Option<Match> {
         let mut found = None;
         let mut before = false;
-        for counter in next..=next.saturating_add(RESYNC).min(LAST) {
+        for counter in next..=next.saturating_add(ahead).min(LAST) {
             let code = self.code(counter);
             if before && second.equals(code.expose()) && found.is_none() {
                 found = Some(Match { step: counter, drift: Drift::default() });
@@ -96,7 +99,7 @@ mod tests {
     #[test]
     fn a_resync_wants_two_in_a_row_from_the_next_on() {
         let step = |first, second, next| {
-            generator().resync(&code(first), &code(second), next).map(|found| found.step)
+            generator().resync(&code(first), &code(second), next, RESYNC).map(|found| found.step)
         };
         assert_eq!(step(7, 8, 0), Some(8));
         assert_eq!([step(8, 7, 0), step(6, 8, 0), step(7, 7, 0)], [None; 3]);
@@ -104,7 +107,7 @@ mod tests {
         let far = |ahead: i64| {
             let first = Code::parse(generator().code(ahead - 1).expose()).unwrap();
             let second = Code::parse(generator().code(ahead).expose()).unwrap();
-            generator().resync(&first, &second, 0).map(|found| found.step)
+            generator().resync(&first, &second, 0, RESYNC).map(|found| found.step)
         };
         assert_eq!([far(RESYNC), far(RESYNC + 1)], [Some(RESYNC), None]);
     }

@@ -38,4 +38,6 @@ pub struct Counted {
     pub last_step: Option<i64>,
     /// The steps that its clock is ahead (or behind, if negative).
     pub drift: i64,
+    /// It may be further than that: two codes in a row show where, before one counts.
+    pub resync_required: bool,
 }

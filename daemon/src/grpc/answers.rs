@@ -76,6 +76,7 @@ impl Ports {
                         i64::from(hotp.look_ahead),
                     ),
                 };
+                let matched = matched.filter(|_| !factor.resync_required);
                 Ok(Prepared { factor: factor.id.clone(), digits: usize::from(digits), matched })
             })
             .collect()

@@ -21,18 +21,10 @@ use crate::{
     factor::delivered::KEY,
     names::{FactorId, UserName, printable},
     random,
-    seal::Binding,
+    seal::{Binding, COURIER, courier_id},
     secret::Secret,
     store::{NewContact, Portfolio},
 };
-
-/// What the secret behind delivered codes is sealed as.
-pub(super) const COURIER: &str = "courier";
-
-/// What stands for a factor in its binding: there is one an account.
-pub(super) fn courier_id() -> FactorId {
-    FactorId(COURIER.to_owned())
-}
 
 impl Ports {
     /// What an administrator says of a user's contacts.

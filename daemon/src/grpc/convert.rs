@@ -34,6 +34,7 @@ pub(super) fn factor(record: &FactorRecord) -> v1::Factor {
         created: record.created.secs(),
         last_used: record.last_used.map(Timestamp::secs),
         serial: record.serial.clone().unwrap_or_default(),
+        resync_required: record.resync_required,
     }
 }
 

@@ -153,6 +153,7 @@ async fn store(ports: &Ports, owner: &Owner, own: &Own, new: NewFactor) -> Resul
             serial: String::new(),
             label,
             active: true,
+            resync_required: false,
             created: now.secs(),
             last_used: Some(now.secs()),
         })),

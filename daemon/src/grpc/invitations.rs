@@ -22,14 +22,14 @@ use crate::{
     engine::{
         delivery::{ContactKind, Issued},
         enrollment::MOST_FACTORS,
-        invitation::{AT_LOGIN, BINDING_CODE, Grant, InvitationRecord, NewInvitation},
+        invitation::{AT_LOGIN, Grant, InvitationRecord, NewInvitation},
         inviting::{Invited, Outcome},
         policy::{Method, Named},
         throttle::{Account as Charged, Budget},
     },
     factor::link::{BindingCode, LinkToken},
     names::{Source, UserName, printable},
-    seal::Binding,
+    seal::{BINDING_CODE, Binding},
     secret::Secret,
     store::{ContactRecord, Portfolio},
 };

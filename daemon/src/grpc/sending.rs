@@ -2,12 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{
-    Ports,
-    contacts::{COURIER, courier_id},
-    policy::InForce,
-    status::Undecided,
-};
+use super::{Ports, policy::InForce, status::Undecided};
 use crate::{
     audit,
     delivery::{Address, Attempt, Contact, EMAIL, Message, Outcome, Phone, Text, fate},
@@ -20,7 +15,7 @@ use crate::{
     factor::{code::Code, delivered},
     names::{AccountId, Source, UserName},
     random,
-    seal::Binding,
+    seal::{Binding, COURIER, courier_id},
     secret::Secret,
     store::{ContactRecord, Portfolio},
 };

@@ -19,29 +19,14 @@ use crate::{
     engine::clock_guard::Trust,
     engine::enrollment::{ADVISED_KEY, Added, MOST_FACTORS, NewFactor, Proof, SHORTEST_KEY, choose_label},
     factor::{Counted, Kind, code::Code, hotp, totp},
-    names::{FactorId, UserName, printable},
+    names::{UserName, printable},
     seal::Binding,
-    secret::{Sealed, Secret},
+    secret::Secret,
     store::{FactorRecord, Portfolio, TokenRecord, TokensAdded},
     tokens::{self, Defaults, Format, MAX_FILE, Unlock},
 };
 
-/// What the key of a token in the store is bound to, besides its serial number: it is kept there while it is somebody's too.
-const NOBODY: (&str, u32) = ("token", u32::MAX);
-
 impl Ports {
-    pub(super) fn seal_token(&self, serial: &str, key: &Secret<Vec<u8>>) -> Result<Sealed, Undecided> {
-        let (user, id) = (nobody()?, FactorId(serial.to_owned()));
-        let binding = Binding { user: &user, uid: NOBODY.1, factor: &id, kind: NOBODY.0 };
-        Ok(self.sealer.seal(key, binding, self.random.as_ref())?)
-    }
-
-    pub(super) fn open_token(&self, serial: &str, sealed: &Sealed) -> Result<Secret<Vec<u8>>, Undecided> {
-        let (user, id) = (nobody()?, FactorId(serial.to_owned()));
-        let binding = Binding { user: &user, uid: NOBODY.1, factor: &id, kind: NOBODY.0 };
-        Ok(self.sealer.open(sealed, binding)?)
-    }
-
     /// Reads a file of tokens, and stores all of them in one commit.
     pub(super) async fn import_tokens(
         &self,
@@ -103,7 +88,7 @@ impl Ports {
 
     fn record_of(&self, token: tokens::Token) -> Result<TokenRecord, Undecided> {
         let now = self.clock.now();
-        let sealed = Some(self.seal_token(&token.serial, &token.key)?);
+        let sealed = Some(self.sealer.seal_token(&token.serial, &token.key, self.random.as_ref())?);
         let digest =
             Sha256::new_with_prefix(b"twinlock token v1").chain_update(token.key.expose()).finalize().into();
         let last_step = match token.kind {
@@ -117,6 +102,7 @@ impl Ports {
             parameters,
             last_step,
             drift,
+            resync_required: false,
             sealed,
             digest,
             manufacturer,
@@ -149,7 +135,7 @@ impl Ports {
         let taken: Vec<_> = portfolio.iter().flat_map(|p| &p.factors).map(|f| f.label.as_str()).collect();
         let wanted = if request.label.is_empty() { &serial } else { &request.label };
         let label = choose_label(wanted, &taken).map_err(Undecided::Conflict)?;
-        let key = self.open_token(&token.serial, sealed)?;
+        let key = self.sealer.open_token(&token.serial, sealed)?;
         if let Some(label) = self.holder_of(&key, portfolio.as_ref())? {
             return conflict(format!("{} has this key already, as \"{label}\"", account.name));
         }
@@ -197,14 +183,29 @@ impl Ports {
         Ok((portfolio, factor))
     }
 
+    /// The factor that is meant: by its token's serial number, or by its own identifier.
+    async fn counting(&self, named: &str) -> Result<(Portfolio, FactorRecord), Undecided> {
+        if let Some(token) = self.store.token(named.to_owned()).await? {
+            return self.holder(&token).await;
+        }
+        let is_it = |factor: &&FactorRecord| factor.id.0 == named;
+        let found = self.store.portfolios().await?.into_iter().find_map(|portfolio| {
+            let factor = portfolio.factors.iter().find(is_it).cloned()?;
+            Some((portfolio, factor))
+        });
+        let named = printable(named, 64);
+        found.ok_or_else(|| {
+            Undecided::NotFound(format!("there is no token {named}, nor a factor of that identifier"))
+        })
+    }
+
     /// Looks for two codes in a row, far beyond what a login would take. Both are spent then.
     pub(super) async fn resync_token(
         &self,
         by: &Administrator,
         request: &ResyncTokenRequest,
     ) -> Result<TokenResync, Undecided> {
-        let token = self.token(&request.serial).await?;
-        let (portfolio, factor) = self.holder(&token).await?;
+        let (portfolio, factor) = self.counting(&request.serial).await?;
         if factor.kind == Kind::Totp && self.trust_in_clock() != Trust::Believed {
             // It would learn how far off this host is.
             return Err(Undecided::Conflict(
@@ -224,15 +225,16 @@ impl Ports {
             UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
         let key = self.sealer.open(&factor.sealed, binding(&user, portfolio.uid, &factor))?;
         let now = self.clock.now();
+        let ahead = if factor.resync_required { hotp::FAR_RESYNC } else { hotp::RESYNC };
         let found = match factor.kind {
             Kind::Hotp => hotp::Generator::new(&key, factor.parameters.algorithm, factor.parameters.digits)
-                .resync(&first, &second, factor.next_counter()),
+                .resync(&first, &second, factor.next_counter(), ahead),
             Kind::Totp => {
                 totp::Generator::new(&key, factor.parameters).resync(&first, &second, now, factor.last_step)
             }
         };
-        let record =
-            self.record(by, audit::Event::TokenResync, &portfolio.name, factor.kind.name(), &token.serial);
+        let named = printable(&request.serial, 64);
+        let record = self.record(by, audit::Event::TokenResync, &portfolio.name, factor.kind.name(), &named);
         let Some(to) = found else {
             let denied = audit::Record { outcome: audit::Outcome::Denied, ..record };
             self.store.append(denied).await?;
@@ -273,9 +275,6 @@ pub(super) fn described(token: TokenRecord) -> v1::Token {
         manufacturer: token.manufacturer,
         digits: u32::from(token.parameters.digits),
         created: token.created.secs(),
+        resync_required: token.resync_required,
     }
-}
-
-fn nobody() -> Result<UserName, Undecided> {
-    UserName::parse(NOBODY.0).map_err(|_| Undecided::Malformed("the name that stands for nobody"))
 }

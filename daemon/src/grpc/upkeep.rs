@@ -8,16 +8,13 @@ use twinlock_proto::v1::{Chunk, Rotation, StoreReport};
 
 use super::{
     Ports,
-    contacts::{COURIER, courier_id},
     status::{Undecided, undecided},
 };
 use crate::{
     access::Administrator,
     audit::{Event, Outcome, Record},
-    engine::invitation::BINDING_CODE,
-    names::{FactorId, UserName},
-    seal::{Binding, KeySourceError, Sealer},
-    secret::Sealed,
+    names::UserName,
+    seal::{Binding, Held, KeySourceError, Sealer, held},
     store::{Portfolio, Resealed, StoreError, TokenRecord, Vault},
 };
 
@@ -36,9 +33,7 @@ impl Ports {
                 for portfolio in &portfolios {
                     report.accounts += 1;
                     report.factors += u32::try_from(portfolio.factors.len()).unwrap_or(u32::MAX);
-                    for held in held(portfolio) {
-                        problems.extend(self.unreadable(portfolio, &held));
-                    }
+                    problems.extend(self.sealer.unreadable(portfolio));
                 }
             }
             Err(StoreError::Corrupt(what)) => problems.push(what),
@@ -47,10 +42,7 @@ impl Ports {
         match self.store.tokens().await {
             Ok(tokens) => {
                 for (n, token) in tokens.iter().enumerate() {
-                    let opened = token.sealed.as_ref().map(|sealed| self.open_token(&token.serial, sealed));
-                    if let Some(Err(error)) = opened {
-                        problems.push(format!("token {}: {error:?}", token.serial));
-                    }
+                    problems.extend(self.sealer.unreadable_token(token));
                     if n.is_multiple_of(BATCH) {
                         tokio::task::yield_now().await; // a login may wait
                     }
@@ -68,18 +60,6 @@ impl Ports {
         }
         report.problems = problems;
         Ok(report)
-    }
-
-    /// What is wrong with a sealed secret.
-    fn unreadable(&self, portfolio: &Portfolio, held: &Held<'_>) -> Option<String> {
-        let opened = UserName::parse(&portfolio.name)
-            .map_err(|_| "its user's name is none".to_owned())
-            .and_then(|user| {
-                self.sealer
-                    .open(held.sealed, held.binding(&user, portfolio))
-                    .map_err(|error| error.to_string())
-            });
-        opened.err().map(|why| format!("{} {} of {}: {why}", held.what(), held.id.0, portfolio.name))
     }
 
     /// Sends the store as it is now.
@@ -187,8 +167,8 @@ impl Ports {
         }
         for TokenRecord { serial, sealed, .. } in self.store.tokens().await? {
             if let Some(old) = sealed.filter(|sealed| sealed.key_version < version) {
-                let secret = self.open_token(&serial, &old)?;
-                let new = self.seal_token(&serial, &secret)?;
+                let secret = self.sealer.open_token(&serial, &old)?;
+                let new = self.sealer.seal_token(&serial, &secret, self.random.as_ref())?;
                 secrets.push(Resealed { of: Vault::Token(serial), old, new });
                 if secrets.len().is_multiple_of(BATCH) {
                     tokio::task::yield_now().await; // a login may wait
@@ -197,55 +177,6 @@ impl Ports {
         }
         Ok(secrets)
     }
-}
-
-/// A sealed secret of an account.
-struct Held<'a> {
-    of: Vault,
-    id: FactorId,
-    kind: &'static str,
-    sealed: &'a Sealed,
-}
-
-impl Held<'_> {
-    const fn binding<'a>(&'a self, user: &'a UserName, portfolio: &Portfolio) -> Binding<'a> {
-        Binding { user, uid: portfolio.uid, factor: &self.id, kind: self.kind }
-    }
-
-    const fn what(&self) -> &'static str {
-        match self.of {
-            Vault::Factor(_) => "factor",
-            Vault::Contact(_) => "contact",
-            Vault::Token(_) => "token",
-            Vault::Courier(_) => "the secret behind delivered codes,",
-            Vault::Invitation(_) => "the binding code of invitation",
-        }
-    }
-}
-
-/// Everything of an account that is sealed.
-fn held(portfolio: &Portfolio) -> Vec<Held<'_>> {
-    let factors = portfolio.factors.iter().map(|factor| {
-        let (of, id) = (Vault::Factor(factor.id.clone()), factor.id.clone());
-        Held { of, id, kind: factor.kind.name(), sealed: &factor.sealed }
-    });
-    let contacts = portfolio.contacts.iter().map(|contact| {
-        let (of, id) = (Vault::Contact(contact.id.clone()), contact.id.clone());
-        Held { of, id, kind: contact.kind.name(), sealed: &contact.sealed }
-    });
-    let courier = portfolio.courier.iter().map(|sealed| Held {
-        of: Vault::Courier(portfolio.account),
-        id: courier_id(),
-        kind: COURIER,
-        sealed,
-    });
-    let invitation = portfolio.invitation.iter().map(|invitation| Held {
-        of: Vault::Invitation(portfolio.account),
-        id: invitation.id.clone(),
-        kind: BINDING_CODE,
-        sealed: &invitation.code,
-    });
-    factors.chain(contacts).chain(courier).chain(invitation).collect()
 }
 
 /// The sealing key is a file of the operator's: what is wrong with it is theirs to know.

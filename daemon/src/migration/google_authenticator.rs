@@ -134,7 +134,7 @@ impl Options {
     /// How it counts, the step, and how far it has come. A counter wins over time, as there.
     fn mode(&self, now: Timestamp) -> Result<(Kind, u8, Counted), Fault> {
         if let Some(next) = self.counter.filter(|next| *next > 0) {
-            return Ok((Kind::Hotp, 30, Counted { last_step: used_before(next), drift: 0 }));
+            return Ok((Kind::Hotp, 30, Counted { last_step: used_before(next), ..Counted::default() }));
         }
         if !self.totp {
             let sentence = "it says neither TOTP_AUTH nor HOTP_COUNTER: no code is right there";
@@ -158,7 +158,11 @@ impl Options {
                 return Err(at(line, sentence));
             }
         }
-        Ok((Kind::Totp, period, Counted { last_step: self.used.map(|(_, step)| step), drift }))
+        Ok((
+            Kind::Totp,
+            period,
+            Counted { last_step: self.used.map(|(_, step)| step), drift, ..Counted::default() },
+        ))
     }
 
     fn notes(&self) -> Vec<String> {
@@ -210,7 +214,7 @@ mod tests {
         let found = found(text);
         assert_eq!((found.kind, found.parameters.digits, found.parameters.period), (Kind::Totp, 6, 30));
         assert_eq!(found.key.expose(), b"1234567890");
-        assert_eq!(found.counted, Counted { last_step: Some(STEP + 1), drift: 0 });
+        assert_eq!(found.counted, Counted { last_step: Some(STEP + 1), ..Counted::default() });
         let said = ["scratch codes", "WINDOW_SIZE", "RATE_LIMIT", "80 bits"];
         assert!(
             found.notes.len() == 4 && found.notes.iter().zip(said).all(|(note, word)| note.contains(word))

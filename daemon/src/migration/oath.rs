@@ -119,7 +119,7 @@ fn secret((kind, digits, period): (Kind, u8, u8), fields: &[&str], now: Timestam
         }
     };
     let notes = short.into_iter().collect();
-    Ok(Found { kind, parameters, key, counted: Counted { last_step, drift: 0 }, notes })
+    Ok(Found { kind, parameters, key, counted: Counted { last_step, ..Counted::default() }, notes })
 }
 
 /// The step of a code that was used, as far as a login or a resynchronisation looks; beyond it the code is of no use. Its

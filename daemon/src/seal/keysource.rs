@@ -108,6 +108,26 @@ impl KeySource {
         Err(KeySourceError::Foreign)
     }
 
+    /// The key that opens this keyring, of a store that is not in its place yet: no key is made, put in the place of another or
+    /// removed.
+    ///
+    /// # Errors
+    ///
+    /// See [`KeySourceError`].
+    pub fn opening(
+        &self,
+        ring: &[WrappedKey],
+        random: &dyn Random,
+    ) -> Result<Secret<[u8; KEY]>, KeySourceError> {
+        let opens = |key: &Secret<[u8; KEY]>| Sealer::unwrap(key, ring).is_ok();
+        let key = self.load(true, random)?;
+        if opens(&key) {
+            return Ok(key);
+        }
+        let next = self.state.join(NEXT);
+        if next.exists() { read(&next).ok().filter(opens) } else { None }.ok_or(KeySourceError::Foreign)
+    }
+
     fn load(&self, sealed_before: bool, random: &dyn Random) -> Result<Secret<[u8; KEY]>, KeySourceError> {
         if let Some(path) = self.credential() {
             return read(&path); // systemd gives its modes
@@ -229,6 +249,21 @@ mod tests {
         assert_eq!(source.current(&ring(&next), &SystemRandom).unwrap().expose(), next.expose());
         assert!(!folder.path().join(NEXT).exists());
         assert!(matches!(source.current(&ring(&first), &SystemRandom), Err(KeySourceError::Foreign)));
+    }
+
+    #[test]
+    fn the_key_of_a_store_that_is_not_there_yet_changes_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = KeySource::new(None, folder.path());
+        let first = source.current(&[], &SystemRandom).unwrap();
+        let next = source.make_next(&SystemRandom).unwrap().unwrap();
+        let third = Secret::new([7; KEY]);
+        for key in [&first, &next] {
+            assert_eq!(source.opening(&ring(key), &SystemRandom).unwrap().expose(), key.expose());
+        }
+        assert!(matches!(source.opening(&ring(&third), &SystemRandom), Err(KeySourceError::Foreign)));
+        assert!(folder.path().join(NEXT).exists());
+        assert_eq!(read(&folder.path().join(KEY_FILE)).unwrap().expose(), first.expose());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! store never holds. Each secret is bound to its user, factor, kind and key version, so that rows cannot be
 //! swapped.
 
+mod held;
 mod keysource;
 
 use std::{
@@ -25,6 +26,7 @@ use crate::{
     store::WrappedKey,
 };
 
+pub use held::{BINDING_CODE, COURIER, Held, courier_id, held};
 pub use keysource::{KEY_FILE, KeySource, KeySourceError};
 
 /// Length of a key, in bytes.

@@ -270,6 +270,9 @@ pub trait Store: Ledger<Error = StoreError> {
 
     /// The store as it is at one moment: a file without a name, to be read from its start.
     async fn backup(&self) -> Result<File, StoreError>;
+
+    /// From now on every copy that was made before is known for one, if somebody puts it in the place of the store.
+    async fn count_generation(&self) -> Result<(), StoreError>;
 }
 
 #[cfg(test)]

@@ -93,6 +93,8 @@ pub struct FactorRecord {
     pub serial: Option<String>,
     /// The last step, or counter, that was accepted.
     pub last_step: Option<i64>,
+    /// A counter that may be further than is known here: no code counts until two in a row say where it is.
+    pub resync_required: bool,
     /// It counts; a provisioned one waits for its first code.
     pub active: bool,
     /// When it was made.
@@ -135,6 +137,8 @@ pub struct TokenRecord {
     pub parameters: Parameters,
     /// How far it has come; while it is assigned, its factor knows better.
     pub last_step: Option<i64>,
+    /// It may be further than is known here; its factor says so while it is assigned.
+    pub resync_required: bool,
     /// How far its clock is off, in steps.
     pub drift: i64,
     /// The key; `None`: it is revoked.

@@ -23,7 +23,7 @@ pub(super) fn contact(id: &str, verified: bool) -> NewContact {
     }
 }
 
-async fn set(world: &World, user: &str, uid: u32, contact: NewContact) -> Added {
+pub(super) async fn set(world: &World, user: &str, uid: u32, contact: NewContact) -> Added {
     let name = UserName::parse(user).unwrap();
     world.store.set_contact(&name, uid, contact, NOW, record(Event::Contact, user)).await.unwrap()
 }
@@ -34,7 +34,7 @@ async fn reachable(world: &World, user: &str) -> Portfolio {
     world.store.portfolio(&UserName::parse(user).unwrap()).await.unwrap().unwrap()
 }
 
-fn wish(portfolio: &Portfolio) -> Wish {
+pub(super) fn wish(portfolio: &Portfolio) -> Wish {
     Wish {
         region: None,
         call: false,
@@ -50,7 +50,7 @@ fn wish(portfolio: &Portfolio) -> Wish {
     }
 }
 
-fn spend(portfolio: &Portfolio, counter: i64, seconds: u64) -> Attempt {
+pub(super) fn spend(portfolio: &Portfolio, counter: i64, seconds: u64) -> Attempt {
     Attempt {
         account: Some(portfolio.account),
         candidates: vec![Candidate::Delivered { counter, method: Method::Email }],

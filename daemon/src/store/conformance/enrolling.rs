@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn spare(selector: &str) -> NewSpare {
+pub(super) fn spare(selector: &str) -> NewSpare {
     NewSpare {
         selector: selector.into(),
         salt: [1; spare::SALT],
@@ -90,7 +90,7 @@ async fn a_password_is_enough_for_the_first_factor_only() {
 #[tokio::test]
 async fn a_file_of_the_users_own_is_enough_for_the_first_factor_only_and_it_counts_on() {
     let world = world().await;
-    let counted = Counted { last_step: Some(41), drift: -3 };
+    let counted = Counted { last_step: Some(41), drift: -3, ..Counted::default() };
     let add = |user: &str, label: &str, proof| {
         let new = NewFactor { counted, ..factor(user, 1000, label, proof) };
         let store = Arc::clone(&world.store);

@@ -3,6 +3,7 @@
 mod delivering;
 mod enrolling;
 mod inviting;
+mod restoring;
 mod tokens;
 mod watching;
 
@@ -11,6 +12,7 @@ use std::{sync::Arc, time::Duration};
 use super::{sqlite::Sqlite, *};
 use crate::{
     audit::{Event, Filter, Outcome, Record, Subject},
+    clock::ManualClock,
     engine::{
         enrollment::{Added, NewFactor, Proof},
         policy::{Flag, Flags},
@@ -47,7 +49,7 @@ fn private() -> tempfile::TempDir {
 
 async fn world() -> World {
     let folder = private();
-    let store = Sqlite::open(folder.path()).unwrap();
+    let store = Sqlite::open(folder.path(), &ManualClock::at(NOW)).unwrap();
     store.set_keyring(vec![WrappedKey { version: 1, wrapped: vec![1] }], NOW).await.unwrap();
     World { store: Arc::new(store), folder }
 }
@@ -56,7 +58,7 @@ impl World {
     async fn reopened(self) -> Self {
         let Self { store, folder } = self;
         drop(store);
-        Self { store: Arc::new(Sqlite::open(folder.path()).unwrap()), folder }
+        Self { store: Arc::new(Sqlite::open(folder.path(), &ManualClock::at(NOW)).unwrap()), folder }
     }
 }
 
@@ -326,7 +328,7 @@ async fn a_backup_is_the_store_at_one_moment_and_has_no_name() {
         std::os::unix::fs::PermissionsExt::from_mode(0o600),
     )
     .unwrap();
-    let restored = Sqlite::open(other.path()).unwrap();
+    let restored = Sqlite::open(other.path(), &ManualClock::at(NOW)).unwrap();
     let names: Vec<_> = restored.portfolios().await.unwrap().into_iter().map(|p| p.name).collect();
     assert_eq!(names, ["alice"]);
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
@@ -377,29 +379,32 @@ fn loose_modes_are_refused_with_the_remedy() {
     let folder = private();
     let mode =
         |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    drop(Sqlite::open(folder.path()).unwrap());
+    drop(Sqlite::open(folder.path(), &ManualClock::at(NOW)).unwrap());
     mode(&folder.path().join("twinlock.db"), 0o644);
-    let error = Sqlite::open(folder.path()).err().unwrap().to_string();
+    let error = Sqlite::open(folder.path(), &ManualClock::at(NOW)).err().unwrap().to_string();
     assert!(error.contains("0644") && error.contains("chmod 0600"), "{error}");
     mode(&folder.path().join("twinlock.db"), 0o600);
     mode(folder.path(), 0o755);
-    let error = Sqlite::open(folder.path()).err().unwrap().to_string();
+    let error = Sqlite::open(folder.path(), &ManualClock::at(NOW)).err().unwrap().to_string();
     assert!(error.contains("0755") && error.contains("chmod 0700"), "{error}");
 }
 
 #[test]
 fn a_lost_store_is_not_replaced_by_an_empty_one() {
     let folder = private();
-    drop(Sqlite::open(folder.path()).unwrap());
+    drop(Sqlite::open(folder.path(), &ManualClock::at(NOW)).unwrap());
     std::fs::write(folder.path().join(crate::seal::KEY_FILE), [1; 32]).unwrap();
-    drop(Sqlite::open(folder.path()).unwrap());
-    for spoil in ["remove", "empty"] {
+    drop(Sqlite::open(folder.path(), &ManualClock::at(NOW)).unwrap());
+    for spoil in ["remove", "empty", "without a key"] {
+        if spoil == "without a key" {
+            std::fs::remove_file(folder.path().join(crate::seal::KEY_FILE)).unwrap(); // systemd has it
+        }
         let path = folder.path().join("twinlock.db");
         std::fs::remove_file(&path).unwrap();
         if spoil == "empty" {
             std::fs::write(&path, "").unwrap();
         }
-        let error = Sqlite::open(folder.path()).err().unwrap().to_string();
+        let error = Sqlite::open(folder.path(), &ManualClock::at(NOW)).err().unwrap().to_string();
         assert!(error.contains("bring it back from a backup"), "{error}");
         std::fs::write(&path, "").unwrap();
     }
@@ -408,8 +413,8 @@ fn a_lost_store_is_not_replaced_by_an_empty_one() {
 #[test]
 fn a_second_daemon_on_the_same_folder_is_refused() {
     let folder = private();
-    let _first = Sqlite::open(folder.path()).unwrap();
-    let error = Sqlite::open(folder.path()).err().unwrap().to_string();
+    let _first = Sqlite::open(folder.path(), &ManualClock::at(NOW)).unwrap();
+    let error = Sqlite::open(folder.path(), &ManualClock::at(NOW)).err().unwrap().to_string();
     assert!(error.contains("another twinlockd"), "{error}");
 }
 

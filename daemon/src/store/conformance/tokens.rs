@@ -9,6 +9,7 @@ fn token(serial: &str) -> TokenRecord {
         kind: Kind::Hotp,
         parameters: Parameters { algorithm: Algorithm::Sha1, digits: 6, period: 30 },
         last_step: Some(9),
+        resync_required: false,
         drift: 0,
         sealed: Some(Sealed { key_version: 1, bytes: serial.into() }),
         digest: std::array::from_fn(|n| serial.as_bytes().get(n).copied().unwrap_or(0)),
@@ -18,12 +19,12 @@ fn token(serial: &str) -> TokenRecord {
     }
 }
 
-async fn import(world: &World, serials: &[&str]) -> TokensAdded {
+pub(super) async fn import(world: &World, serials: &[&str]) -> TokensAdded {
     let tokens = serials.iter().map(|serial| token(serial)).collect();
     world.store.add_tokens(tokens, record(Event::TokenImport, "")).await.unwrap()
 }
 
-async fn assign(world: &World, serial: &str, user: &str, uid: u32) -> Added {
+pub(super) async fn assign(world: &World, serial: &str, user: &str, uid: u32) -> Added {
     let new = factor(user, uid, serial, Proof::Administrator { active: true });
     let new = NewFactor { kind: Kind::Hotp, token: Some(serial.to_owned()), ..new };
     world.store.add_factor(new, record(Event::TokenAssign, user)).await.unwrap()

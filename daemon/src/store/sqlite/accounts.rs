@@ -63,7 +63,7 @@ fn complete(
     let mut statement = connection
         .prepare_cached(
             "SELECT id, label, algorithm, digits, period, sealed, key_version, active, drift, last_offset, created,
-                    last_used, kind, serial, last_step
+                    last_used, kind, serial, last_step, resync_required
              FROM factor WHERE account = ?1 ORDER BY created, id",
         )
         .map_err(unavailable)?;
@@ -105,6 +105,7 @@ fn factor(row: &Row<'_>) -> Result<FactorRecord, StoreError> {
             kind: Kind::Totp,
             serial: row.get(13)?,
             last_step: row.get(14)?,
+            resync_required: row.get(15)?,
             parameters: Parameters { algorithm: Algorithm::Sha1, digits: row.get(3)?, period: row.get(4)? },
             sealed: Sealed { bytes: row.get(5)?, key_version: row.get(6)? },
             active: row.get(7)?,
@@ -189,8 +190,8 @@ pub(super) fn add_factor(
     connection
         .execute(
             "INSERT INTO factor (id, account, kind, label, algorithm, digits, period, sealed, key_version, active,
-                                 last_step, drift, last_offset, created, last_used, serial)
-             VALUES (?1, ?2, ?15, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?16)",
+                                 last_step, drift, last_offset, created, last_used, serial, resync_required)
+             VALUES (?1, ?2, ?15, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?16, ?17)",
             params![
                 new.id.0,
                 account.0,
@@ -208,6 +209,7 @@ pub(super) fn add_factor(
                 matched.map(|_| new.now.0),
                 new.kind.name(),
                 new.token,
+                counted.resync_required,
             ],
         )
         .map_err(unavailable)?;

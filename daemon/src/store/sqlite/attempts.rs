@@ -137,7 +137,7 @@ fn spend(
     let changed = connection
         .prepare_cached(
             "UPDATE factor SET last_step = ?3, drift = ?4, last_offset = ?5, last_used = ?6, active = 1
-             WHERE id = ?1 AND account = ?2 AND (last_step IS NULL OR last_step < ?3)",
+             WHERE id = ?1 AND account = ?2 AND (last_step IS NULL OR last_step < ?3) AND resync_required = 0",
         )
         .and_then(|mut statement| {
             statement.execute(params![

@@ -4,10 +4,13 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
 
 use crate::store::StoreError;
 
@@ -16,15 +19,21 @@ pub(super) struct Lock(#[expect(dead_code, reason = "held, not used")] Flock<Fil
 
 impl Lock {
     pub(super) fn take(folder: &Path) -> Result<Self, StoreError> {
+        Self::take_if_free(folder)?.ok_or_else(|| {
+            StoreError::Unavailable(format!("{}: another twinlockd uses this folder", folder.display()))
+        })
+    }
+
+    /// None if somebody else has it.
+    pub(super) fn take_if_free(folder: &Path) -> Result<Option<Self>, StoreError> {
         let path = folder.join("lock");
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = file.map_err(|error| cannot("open", &path, &error))?;
-        Flock::lock(file, FlockArg::LockExclusiveNonblock).map(Self).map_err(|(_, errno)| {
-            StoreError::Unavailable(format!(
-                "{}: another twinlockd uses this folder ({errno})",
-                folder.display()
-            ))
-        })
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Some(Self(lock))),
+            Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, errno)) => Err(cannot("lock", &path, &errno.into())),
+        }
     }
 }
 
@@ -58,19 +67,24 @@ pub(super) fn prepare_log(store: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The sealing key is made behind the first store: where it is and the store is not, the store was lost. A new one
-/// would let everybody in with the first factor alone.
-pub(super) fn check_not_lost(path: &Path, key: &Path) -> Result<(), StoreError> {
-    let there = fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0);
-    if there || !key.exists() {
+/// The sealing key (unless systemd has it) and the generation are made behind the first store: where they are and the store is
+/// not, the store was lost. A new one would let everybody in with the first factor alone.
+pub(super) fn check_not_lost(path: &Path, witnesses: &[PathBuf]) -> Result<(), StoreError> {
+    let left: Vec<_> = witnesses.iter().filter(|path| path.exists()).collect();
+    if is_there(path) || left.is_empty() {
         return Ok(());
     }
+    let left = left.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ");
     Err(StoreError::Unavailable(format!(
-        "{} is gone or empty, but there is a key that sealed it: bring it back from a backup; to begin anew with nobody \
-         enrolled, remove {}",
+        "{} is gone or empty, but {left} says that there was one: bring it back from a backup (twinlock db restore); to \
+         begin anew with nobody enrolled, remove {left}",
         path.display(),
-        key.display()
     )))
+}
+
+/// Whether there is a store, and something in it.
+pub(super) fn is_there(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0)
 }
 
 pub(super) fn check_folder(path: &Path) -> Result<(), StoreError> {
@@ -95,6 +109,6 @@ fn check(path: &Path, forbidden: u32, wanted: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn cannot(verb: &str, path: &Path, error: &io::Error) -> StoreError {
+pub(super) fn cannot(verb: &str, path: &Path, error: &io::Error) -> StoreError {
     StoreError::Unavailable(format!("cannot {verb} {}: {error}", path.display()))
 }

@@ -6,16 +6,21 @@ mod attempts;
 mod census;
 mod contacts;
 mod deliveries;
+mod draft;
 mod files;
+mod generation;
 mod invitations;
 mod keys;
 mod marks;
 mod openings;
+mod present;
+mod restore;
 mod schema;
 mod spares;
 mod tokens;
 mod trail;
 mod upkeep;
+mod void;
 mod worker;
 
 use std::{
@@ -35,7 +40,7 @@ use super::{
 };
 use crate::{
     audit,
-    clock::Timestamp,
+    clock::{Clock, Timestamp},
     engine::{
         clock_guard::Mark,
         delivery::{ContactKind, Issued, Wish},
@@ -48,6 +53,9 @@ use crate::{
     factor::{spare::NewSpare, totp::Match},
     names::{AccountId, FactorId, Source, UserName},
 };
+pub use draft::{Draft, RestoreError};
+pub use restore::Restored;
+pub use void::Voided;
 use worker::{Reader, Writer};
 
 /// File name of the store in the state folder.
@@ -62,27 +70,32 @@ pub struct Sqlite {
     /// Reads the trail, which may take long: logins do not wait behind it.
     archive: Reader,
     folder: PathBuf,
+    /// Held by whoever counts the generation up.
+    counting: tokio::sync::Mutex<()>,
     /// Held for as long as the store is open: two daemons on one store would each think they decide alone.
     _lock: files::Lock,
 }
 
 impl Sqlite {
-    /// Opens the store in `folder`, makes it if it is not there, and brings its schema up to date.
+    /// Opens the store in `folder`, makes it if it is not there, and brings its schema up to date. In one that somebody put
+    /// back, what may have been used since is void from now on.
     ///
     /// # Errors
     ///
     /// When modes are too loose, another daemon has it, or SQLite cannot.
-    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+    pub fn open(folder: &Path, clock: &dyn Clock) -> Result<Self, StoreError> {
         files::check_folder(folder)?;
         let lock = files::Lock::take(folder)?;
         let path = folder.join(FILE);
-        files::check_not_lost(&path, &folder.join(crate::seal::KEY_FILE))?;
+        let made_behind_it = [folder.join(crate::seal::KEY_FILE), folder.join(generation::FILE)];
+        files::check_not_lost(&path, &made_behind_it)?;
         files::create(&path)?;
         files::check_file(&path)?;
         files::prepare_log(&path)?;
         upkeep::clean(folder);
         let mut writing = connect(&path)?;
-        schema::migrate(&mut writing)?;
+        schema::migrate_with_copy(&mut writing, folder)?;
+        generation::begin(&mut writing, folder, clock)?;
         let reading = || {
             let connection = connect(&path)?;
             connection.pragma_update(None, "query_only", true).map_err(unavailable)?;
@@ -93,7 +106,14 @@ impl Sqlite {
         reader.busy_timeout(Duration::from_millis(20)).map_err(unavailable)?;
         let archive = Reader::start(reading()?)?;
         let writer = Writer::start(writing)?;
-        Ok(Self { writer, reader: Mutex::new(reader), archive, folder: folder.to_owned(), _lock: lock })
+        Ok(Self {
+            writer,
+            reader: Mutex::new(reader),
+            archive,
+            folder: folder.to_owned(),
+            counting: tokio::sync::Mutex::default(),
+            _lock: lock,
+        })
     }
 
     async fn write<T: Send + 'static>(
@@ -101,6 +121,15 @@ impl Sqlite {
         verb: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.writer.run(verb).await
+    }
+
+    /// Writes the generation to its file, which waits for the disk.
+    async fn keep_generation(&self, number: i64) -> Result<(), StoreError> {
+        let folder = self.folder.clone();
+        let kept = tokio::task::spawn_blocking(move || {
+            generation::catch_up(&folder, generation::kept(&folder)?, number)
+        });
+        kept.await.map_err(|_| StoreError::Stopped)?
     }
 
     /// One look, at one state of the store.
@@ -117,13 +146,17 @@ impl Sqlite {
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {
+    connect_as(path, "WAL")
+}
+
+fn connect_as(path: &Path, journal_mode: &str) -> Result<Connection, StoreError> {
     let connection = Connection::open(path).map_err(unavailable)?;
     connection.busy_timeout(worker::BUSY).map_err(unavailable)?;
     connection.set_prepared_statement_cache_capacity(64); // all that a login needs, and more
     // Without it SQLite plans a cached statement anew for each value that is bound to it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(unavailable)?;
     for (pragma, value) in [
-        ("journal_mode", "WAL"),
+        ("journal_mode", journal_mode),
         ("synchronous", "FULL"), // WAL + NORMAL may lose the last commits at power loss, and revive their codes
         ("foreign_keys", "ON"),
         ("secure_delete", "ON"),
@@ -138,7 +171,14 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unavailable(error: rusqlite::Error) -> StoreError {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    use rusqlite::{
+        ErrorCode::{DatabaseCorrupt, NotADatabase},
+        ffi::SQLITE_IOERR_SHMSIZE,
+    };
+    if error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_SHMSIZE) {
+        // SQLite calls that an input/output error.
+        return StoreError::Unavailable("the disk is full: no room for the index of the log".to_owned());
+    }
     match error.sqlite_error_code() {
         Some(DatabaseCorrupt | NotADatabase) => StoreError::Corrupt(error.to_string()),
         _ => StoreError::Unavailable(error.to_string()),
@@ -429,6 +469,18 @@ impl Store for Sqlite {
 
     async fn backup(&self) -> Result<File, StoreError> {
         let folder = self.folder.clone();
-        self.archive.run_long(move |_| upkeep::backup(&folder, &folder.join(FILE))).await
+        let copy = self.archive.run_long(move |_| upkeep::backup(&folder, &folder.join(FILE))).await?;
+        // Else the copy would be taken for the store itself, if it was put back now.
+        self.count_generation().await?;
+        Ok(copy)
+    }
+
+    async fn count_generation(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = self.counting.lock().await;
+        let number = self.read(generation::number)?.unwrap_or(0);
+        self.keep_generation(number).await?; // one that is late already gets no later
+        let next = number.saturating_add(1);
+        self.write(move |connection| generation::set(connection, next)).await?;
+        self.keep_generation(next).await
     }
 }

@@ -39,11 +39,17 @@ pub(super) fn open_again(
     now: Timestamp,
     record: &audit::Record,
 ) -> Result<(), StoreError> {
+    set(connection, role, now)?;
+    trail::append(connection, record)
+}
+
+/// Counts the time of a role from then.
+pub(super) fn set(connection: &Connection, role: &str, at: Timestamp) -> Result<(), StoreError> {
     connection
         .execute(
             "INSERT INTO opening (role, at) VALUES (?1, ?2) ON CONFLICT (role) DO UPDATE SET at = excluded.at",
-            params![role, now.0],
+            params![role, at.0],
         )
-        .map_err(unavailable)?;
-    trail::append(connection, record)
+        .map(drop)
+        .map_err(unavailable)
 }

@@ -37,8 +37,8 @@ pub(super) fn add(
     let mut insert = connection
         .prepare_cached(
             "INSERT INTO token (serial, kind, algorithm, digits, period, last_step, drift, sealed, key_version,
-                                manufacturer, created, digest)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                                manufacturer, created, digest, resync_required)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )
         .map_err(unavailable)?;
     for token in tokens {
@@ -57,6 +57,7 @@ pub(super) fn add(
                 token.manufacturer,
                 token.created.0,
                 token.digest,
+                token.resync_required,
             ])
             .map_err(unavailable)?;
     }
@@ -68,7 +69,8 @@ macro_rules! tokens {
     ($where:literal) => {
         concat!(
             "SELECT token.serial, token.kind, token.algorithm, token.digits, token.period, token.last_step, token.drift,
-                    token.sealed, token.key_version, token.manufacturer, token.created, account.name, token.digest
+                    token.sealed, token.key_version, token.manufacturer, token.created, account.name, token.digest,
+                    coalesce(factor.resync_required, token.resync_required)
              FROM token LEFT JOIN factor ON factor.serial = token.serial LEFT JOIN account ON account.id = factor.account ",
             $where
         )
@@ -106,6 +108,7 @@ fn token(row: &Row<'_>) -> Result<TokenRecord, StoreError> {
             created: Timestamp(row.get(10)?),
             user: row.get(11)?,
             digest: row.get(12)?,
+            resync_required: row.get(13)?,
         })
     };
     let mut record = read().map_err(unavailable)?;
@@ -122,11 +125,13 @@ fn token(row: &Row<'_>) -> Result<TokenRecord, StoreError> {
 pub(super) fn free(connection: &Connection, serial: &str) -> Result<Option<Counted>, StoreError> {
     connection
         .prepare_cached(
-            "SELECT last_step, drift FROM token WHERE serial = ?1 AND sealed IS NOT NULL
+            "SELECT last_step, drift, resync_required FROM token WHERE serial = ?1 AND sealed IS NOT NULL
              AND NOT EXISTS (SELECT 1 FROM factor WHERE serial = ?1)",
         )
         .and_then(|mut statement| {
-            let counted = |row: &Row<'_>| Ok(Counted { last_step: row.get(0)?, drift: row.get(1)? });
+            let counted = |row: &Row<'_>| {
+                Ok(Counted { last_step: row.get(0)?, drift: row.get(1)?, resync_required: row.get(2)? })
+            };
             statement.query_row([serial], counted).optional()
         })
         .map_err(unavailable)
@@ -172,7 +177,7 @@ pub(super) fn resync(
 ) -> Result<bool, StoreError> {
     let changed = connection
         .execute(
-            "UPDATE factor SET last_step = ?3, drift = ?4, last_offset = 0
+            "UPDATE factor SET last_step = ?3, drift = ?4, last_offset = 0, resync_required = 0
              WHERE id = ?1 AND account = ?2 AND (last_step IS NULL OR last_step < ?3 - 1)",
             params![factor.0, account.0, to.step, to.drift.steps],
         )

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::unavailable;
 use crate::{
@@ -11,14 +11,15 @@ use crate::{
     store::{StoreError, Tally},
 };
 
+const INSERT: &str =
+    "INSERT INTO audit (time, event, user, service, rhost, method, outcome, reason, actor, claimed_by)
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+
 pub(super) fn append(connection: &Connection, record: &Record) -> Result<(), StoreError> {
     let Record { time, event, subject, method, outcome, reason } = record;
     let Subject { user, service, rhost, actor, claimed_by } = subject;
     connection
-        .prepare_cached(
-            "INSERT INTO audit (time, event, user, service, rhost, method, outcome, reason, actor, claimed_by)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )
+        .prepare_cached(INSERT)
         .and_then(|mut statement| {
             statement.execute(params![
                 time.0,
@@ -120,7 +121,47 @@ pub(super) fn tallies(connection: &Connection) -> Result<Vec<Tally>, StoreError>
     statement.query_map([], tally).and_then(Iterator::collect).map_err(unavailable)
 }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+/// Everything, in order.
+pub(super) const ALL: &str = "SELECT id, time, event, user, service, rhost, method, outcome, reason, actor, claimed_by FROM audit ORDER BY id";
+
+/// Whether this very entry is here, under its number.
+pub(super) fn is_known(connection: &Connection, entry: &Entry) -> Result<bool, StoreError> {
+    let Entry { number, time, event, subject, outcome, reason, .. } = entry;
+    connection
+        .prepare_cached(
+            "SELECT 1 FROM audit WHERE id = ?1 AND time = ?2 AND event = ?3 AND user = ?4 AND outcome = ?5
+             AND reason = ?6 AND actor = ?7",
+        )
+        .and_then(|mut statement| {
+            statement.exists(params![number, time.0, event, subject.user, outcome, reason, subject.actor])
+        })
+        .map_err(unavailable)
+}
+
+/// Adds an entry of another store, under a number of its own.
+pub(super) fn carry(connection: &Connection, entry: &Entry) -> Result<(), StoreError> {
+    let Entry { number: _, time, event, subject, method, outcome, reason } = entry;
+    let Subject { user, service, rhost, actor, claimed_by } = subject;
+    connection
+        .prepare_cached(INSERT)
+        .and_then(|mut statement| {
+            let values =
+                params![time.0, event, user, service, rhost, method, outcome, reason, actor, claimed_by];
+            statement.execute(values)
+        })
+        .map(drop)
+        .map_err(unavailable)
+}
+
+/// When the last entry was made.
+pub(super) fn last(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    connection
+        .query_row("SELECT time FROM audit ORDER BY id DESC LIMIT 1", [], |row| row.get(0).map(Timestamp))
+        .optional()
+        .map_err(unavailable)
+}
+
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     Ok(Entry {
         number: row.get(0)?,
         time: Timestamp(row.get(1)?),

@@ -7,7 +7,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{connect, unavailable};
+use super::{connect, draft, schema, unavailable};
 use crate::store::StoreError;
 
 /// Problems that are told; one page that is broken can have thousands.
@@ -49,21 +49,23 @@ pub(super) fn empty_log(store: &Path) -> Result<(), StoreError> {
 }
 
 /// Where a copy is written before it loses its name.
-fn draft(folder: &Path) -> PathBuf {
+fn nameless(folder: &Path) -> PathBuf {
     folder.join("backup.draft")
 }
 
 /// Removes what a daemon that was killed left behind.
 pub(super) fn clean(folder: &Path) {
-    for name in ["backup.draft", "backup.draft-journal"] {
-        let _ = fs::remove_file(folder.join(name));
+    for draft in ["backup.draft", schema::COPY_DRAFT, draft::FILE] {
+        for suffix in ["", "-journal", "-wal", "-shm"] {
+            let _ = fs::remove_file(folder.join(format!("{draft}{suffix}")));
+        }
     }
 }
 
 /// See [`crate::store::Store::backup`].
 pub(super) fn backup(folder: &Path, store: &Path) -> Result<File, StoreError> {
     clean(folder);
-    let path = draft(folder);
+    let path = nameless(folder);
     super::files::create(&path)?; // 0600 from its first moment
     let copied = copy(store, &path);
     let file = copied.and_then(|()| {
@@ -74,7 +76,7 @@ pub(super) fn backup(folder: &Path, store: &Path) -> Result<File, StoreError> {
 }
 
 /// One read transaction, so logins go on meanwhile; the copy is compact and holds nothing that was deleted.
-fn copy(store: &Path, to: &Path) -> Result<(), StoreError> {
+pub(super) fn copy(store: &Path, to: &Path) -> Result<(), StoreError> {
     let name =
         to.to_str().ok_or_else(|| StoreError::Unavailable("the state folder has no UTF-8 name".into()))?;
     connect(store)?.execute("VACUUM INTO ?1", [name]).map(drop).map_err(unavailable)
