@@ -27,6 +27,9 @@ fn judge(what: &str, reply: &Reply) {
     for absent in ["server", "x-powered-by", "access-control-allow-origin", "location", "etag"] {
         assert!(!reply.headers.contains_key(absent), "{absent} of {what}");
     }
+    if !reply.headers["content-type"].starts_with("text/html") {
+        return;
+    }
     // Nothing from elsewhere, no script, no style within.
     for foreign in ["http://", "https://", "src=\"//", "<script", "style=", " on", "javascript:"] {
         let found = reply

@@ -30,16 +30,12 @@ impl Drop for Running {
 
 impl Running {
     fn start(folder: &Path) -> Self {
-        let program = folder.join("twinlock-web");
-        fs::copy(env!("CARGO_BIN_EXE_twinlock-web"), &program).unwrap();
-        let mut child = Command::new(program)
-            .args(["--log-level", "trace", "--log-to", "stderr", "--runtime-dir"])
-            .arg(folder)
-            .uid(UID)
-            .gid(UID)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::spawn(Command::new(copy(folder)), folder)
+    }
+
+    fn spawn(mut command: Command, folder: &Path) -> Self {
+        command.args(["--log-level", "trace", "--log-to", "stderr", "--runtime-dir"]).arg(folder);
+        let mut child = command.uid(UID).gid(UID).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, written) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
         std::thread::spawn(move || {
@@ -48,6 +44,14 @@ impl Running {
             }
         });
         Self { child, log }
+    }
+
+    /// As systemd starts it with a socket: descriptor 3.
+    fn start_with(folder: &Path, socket: std::net::TcpListener) -> Self {
+        let script = "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\" 3<&0";
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).arg(copy(folder)).stdin(std::os::fd::OwnedFd::from(socket));
+        Self::spawn(command, folder)
     }
 
     fn log(&self) -> String {
@@ -64,6 +68,13 @@ impl Running {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// Where its user can run it.
+fn copy(folder: &Path) -> std::path::PathBuf {
+    let program = folder.join("twinlock-web");
+    fs::copy(env!("CARGO_BIN_EXE_twinlock-web"), &program).unwrap();
+    program
 }
 
 #[test]
@@ -177,6 +188,21 @@ async fn an_address_that_is_taken_ends_the_program_with_what_to_do() {
     let mut running = Running::start(bed.folder.path());
     running.says("cannot listen on 127.0.0.1:").await;
     assert_eq!(running.child.wait().unwrap().code(), Some(69));
+}
+
+#[tokio::test]
+async fn a_socket_of_systemds_is_used_in_place_of_listen() {
+    let folder = folder();
+    std::os::unix::fs::chown(folder.path().join("key.pem"), Some(UID), Some(UID)).unwrap();
+    std::os::unix::fs::chown(folder.path().join("cert.pem"), Some(UID), Some(UID)).unwrap();
+    let mut settings = settings(&folder);
+    settings.listen = "192.0.2.1:1".to_owned();
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut bed = Bed::without_page(folder, settings);
+    bed.address = socket.local_addr().unwrap();
+    bed.start_daemon();
+    let running = Running::start_with(bed.folder.path(), socket);
+    assert_eq!(bed.send(&Ask::get("/robots.txt")).await.status, 200, "{}", running.log());
 }
 
 fn signal(child: &Child, name: &str) {
