@@ -37,6 +37,12 @@ impl Failure {
         Self::new(USAGE, text)
     }
 
+    /// A file that somebody named could not be used.
+    pub fn of_file(what: impl Into<String>, error: &std::io::Error) -> Self {
+        let forbidden = error.kind() == std::io::ErrorKind::PermissionDenied;
+        Self::new(if forbidden { NOT_ALLOWED } else { NO }, what)
+    }
+
     pub fn interrupted() -> Self {
         Self::new(INTERRUPTED, "interrupted")
     }

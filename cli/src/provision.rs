@@ -101,6 +101,8 @@ fn read_secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
     } else {
         fs::File::open(path).and_then(|file| file.take(SECRET_FILE).read_to_string(&mut text))
     };
-    read.map_err(|error| Failure::usage(format!("cannot read the key from {}: {error}", path.display())))?;
+    let told =
+        |error| Failure::of_file(format!("cannot read the key from {}: {error}", path.display()), &error);
+    read.map_err(told)?;
     Ok(text)
 }

@@ -124,7 +124,8 @@ async fn import(runtime_dir: &Path, command: &Command, json: bool) -> Result<(),
 }
 
 fn open(path: &Path, longest: u64) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let file = File::open(path).map_err(|error| Failure::new(NO, format!("{}: {error}", path.display())))?;
+    let told = |error| Failure::of_file(format!("{}: {error}", path.display()), &error);
+    let file = File::open(path).map_err(told)?;
     read(file, longest, path)
 }
 

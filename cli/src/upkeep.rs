@@ -128,7 +128,7 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
         let path = path.display();
         return Failure::new(NO, format!("{path} is there already and stays as it is: choose another name"));
     }
-    Failure::new(NO, format!("cannot write {}: {error}; there is no backup", path.display()))
+    Failure::of_file(format!("cannot write {}: {error}; there is no backup", path.display()), error)
 }
 
 pub async fn rotate(runtime_dir: &Path, json: bool) -> Result<(), Failure> {

@@ -15,6 +15,7 @@ pub mod delivery;
 pub mod fault;
 pub mod kannel;
 pub mod mail;
+pub mod page;
 pub mod pamhost;
 pub mod phone;
 pub mod provider;

@@ -147,6 +147,7 @@ fn install() {
         .expect("the module was built");
     symlink(built.join("twinlockd"), "/usr/sbin/twinlockd").unwrap();
     symlink(built.join("twinlock"), "/usr/bin/twinlock").unwrap();
+    symlink(built.join("twinlock-web"), "/usr/sbin/twinlock-web").unwrap();
     let presets = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/providers");
     sh(&format!(
         "mkdir -p /usr/share/twinlock && cp -r {presets} /usr/share/twinlock/providers.d && chmod 0644 /usr/share/twinlock/providers.d/*"

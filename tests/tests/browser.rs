@@ -10,7 +10,7 @@ use std::{
 use qrcode::{Color, QrCode};
 use twinlock_tests::{
     browser::{self, Browser, Scripts, dimensions, key},
-    wait,
+    page, wait,
     world::sh,
 };
 
@@ -25,12 +25,7 @@ struct Server(Child);
 
 impl Server {
     fn start(body: &str) -> Self {
-        sh(
-            "mkdir -p /tmp/site && cd /tmp/site && exec 2>/dev/null && new='openssl req -x509 -newkey rsa:2048 -nodes -days 30' && \
-            $new -subj /CN=authority -keyout ca-key.pem -out ca.pem && \
-            $new -subj /CN=site -keyout key.pem -out cert.pem -CA ca.pem -CAkey ca-key.pem \
-            -addext basicConstraints=CA:FALSE -addext subjectAltName=DNS:twofactor.example.test",
-        );
+        page::certify("/tmp/site");
         fs::write("/tmp/site/page.html", format!("{HEAD}{body}")).unwrap();
         browser::trust(Path::new("/tmp/site/ca.pem"));
         let child = Command::new("openssl")

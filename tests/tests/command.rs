@@ -252,7 +252,7 @@ fn each_mistake_gets_one_clear_line_and_its_exit_code() {
     refused(&down, 69, "twinlockd does not listen on /run/twinlock/admin.sock; start it");
     let daemon = world.daemon();
     refused(&root(&["user", "show", "nobody-here"]), 1, "there is no user nobody-here");
-    refused(&root(&["user", "enroll", "alice", "totp", "--secret-file", "/nonexistent"]), 2, "/nonexistent");
+    refused(&root(&["user", "enroll", "alice", "totp", "--secret-file", "/nonexistent"]), 1, "/nonexistent");
     refused(&root(&["audit", "--since", "yesterday"]), 2, "write a date");
     refused(&root(&["audit", "--event", "logn"]), 2, "there is no event \"logn\"; there are login,");
     std::fs::write("/root/twice", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap();

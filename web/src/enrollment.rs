@@ -10,7 +10,7 @@ use crate::{
     daemon::NoAnswer,
     forms::Fields,
     guard::{Cookie, Form},
-    pages::{self, BindingFault, CodeFault, Frame},
+    pages::{self, BindingFault, Frame},
     routes::{Visit, no_answer, refused},
 };
 
@@ -65,7 +65,7 @@ pub async fn prove(visit: Visit<'_>, token: &str, headers: &HeaderMap, fields: &
             let cookie = Cookie::of_session(&bound.session);
             let seal = page.guard.seal(Form::Code, &cookie);
             let Some(offer) = &bound.offer else { return no_answer(frame, NoAnswer::Unavailable) };
-            pages::app(frame, &seal, offer, &bound.user, None).with_cookie(cookie.set())
+            pages::app(frame, &seal, offer, &bound.user, false).with_cookie(cookie.set())
         }
         Ok(binding_result::Kind::Wrong(WrongBinding { tries_left })) => {
             pages::form(frame, seal, Some(BindingFault::Wrong { tries_left }))
@@ -92,9 +92,8 @@ pub async fn confirm(visit: Visit<'_>, headers: &HeaderMap, fields: &Fields) -> 
             pages::done(frame, &enrolled).with_cookie(Cookie::clear())
         }
         Ok(confirm_app_result::Kind::Wrong(wrong)) => {
-            let fault = if wrong.used { CodeFault::Used } else { CodeFault::Wrong };
             let none = Offer::default();
-            pages::app(frame, seal, wrong.offer.as_ref().unwrap_or(&none), &wrong.user, Some(fault))
+            pages::app(frame, seal, wrong.offer.as_ref().unwrap_or(&none), &wrong.user, true)
         }
         Ok(confirm_app_result::Kind::Dead(_)) => dead(frame),
         Err(why) => no_answer(frame, why),

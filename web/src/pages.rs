@@ -102,25 +102,13 @@ pub fn form(frame: Frame<'_>, seal: &str, fault: Option<BindingFault>) -> Answer
     rendered(status(fault.is_some()), &page)
 }
 
-/// What was wrong with the app's code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CodeFault {
-    /// It is not right.
-    Wrong,
-    /// It was right, and spent already.
-    Used,
-}
-
-/// The page with the key.
-pub fn app(frame: Frame<'_>, seal: &str, offer: &Offer, user: &str, fault: Option<CodeFault>) -> Answer {
+/// The page with the key; `wrong`: it was shown before, and the app's code is not right.
+pub fn app(frame: Frame<'_>, seal: &str, offer: &Offer, user: &str, wrong: bool) -> Answer {
     let texts = &frame.texts.app;
-    let error = fault.map(|fault| match fault {
-        CodeFault::Wrong => texts.wrong.as_str(),
-        CodeFault::Used => texts.used.as_str(),
-    });
+    let error = wrong.then_some(texts.wrong.as_str());
     let page = AppPage {
         frame,
-        title: if fault.is_some() { &texts.wrong_title } else { &texts.title },
+        title: if wrong { &texts.wrong_title } else { &texts.title },
         seal,
         error,
         account: fill(&frame.texts.account, &[("user", user), ("host", frame.host())]),
@@ -129,7 +117,7 @@ pub fn app(frame: Frame<'_>, seal: &str, offer: &Offer, user: &str, fault: Optio
         // A link that a browser follows is nothing but what an app is to open.
         link: Some(offer.uri.as_str()).filter(|uri| uri.starts_with("otpauth://")),
     };
-    rendered(status(fault.is_some()), &page)
+    rendered(status(wrong), &page)
 }
 
 /// The end.

@@ -165,8 +165,6 @@ pub struct AppTexts {
     pub wrong_title: String,
     /// A wrong code.
     pub wrong: String,
-    /// A right one that was used.
-    pub used: String,
 }
 
 /// The end.

@@ -256,11 +256,7 @@ impl Ports {
         let code = Code::parse(&request.code).ok();
         let Some(matched) = code.and_then(|code| pending.confirm(&code, self.clock.now(), window)) else {
             let offer = Some(self.offer(pending, &account.name)?);
-            return Ok(confirm_app_result::Kind::Wrong(WrongAppCode {
-                offer,
-                user: account.name,
-                used: false,
-            }));
+            return Ok(confirm_app_result::Kind::Wrong(WrongAppCode { offer, user: account.name }));
         };
         let who = (&portfolio, &account);
         let stored = self.store_app(who, pending, (matched, &session.invitation), &request.source).await?;

@@ -28,7 +28,6 @@ pub const KEY: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 pub const URI: &str =
     "otpauth://totp/Example%20Corp:alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Example%20Corp";
 pub const CODE: &str = "287082";
-pub const USED: &str = "755224";
 pub const RECOVERY: [&str; 10] = [
     "2GQK-7TJX-M4WD",
     "HC5R-9ZBN-K3VP",
@@ -178,9 +177,6 @@ impl EnrollmentPage for Fake {
     ) -> Result<Response<ConfirmAppResult>, Status> {
         let request = request.into_inner();
         self.note(Call::Confirm { typed: request.code.clone(), source: request.source.clone() }).await?;
-        let wrong = |used| {
-            confirm_app_result::Kind::Wrong(WrongAppCode { offer: offer(), user: "alice".to_owned(), used })
-        };
         let kind = match request.code.as_str() {
             _ if request.session != SESSION => confirm_app_result::Kind::Dead(DeadLink {}),
             CODE => {
@@ -191,8 +187,7 @@ impl EnrollmentPage for Fake {
                     recovery: Some(recovery),
                 })
             }
-            USED => wrong(true),
-            _ => wrong(false),
+            _ => confirm_app_result::Kind::Wrong(WrongAppCode { offer: offer(), user: "alice".to_owned() }),
         };
         Ok(Response::new(ConfirmAppResult { kind: Some(kind) }))
     }

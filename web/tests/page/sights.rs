@@ -24,7 +24,6 @@ async fn all(bed: &Bed, lang: &str) -> Vec<(&'static str, Reply)> {
         ("form-empty", bed.send(&said(opened.binding(""))).await),
         ("app", app),
         ("app-wrong", bed.send(&said(proven.code("000000"))).await),
-        ("app-used", bed.send(&said(proven.code("755224"))).await),
         ("done", bed.send(&said(proven.code(CODE))).await),
         ("dead", bed.send(&said(Ask::get("/id/enroll/x"))).await),
         ("refused", bed.send(&said(opened.binding(BINDING).without("cookie"))).await),
