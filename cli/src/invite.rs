@@ -8,7 +8,7 @@ use twinlock_proto::v1::{GroupInvitation, Invitation, InviteRequest};
 use crate::{
     admin::{client, request},
     args::User,
-    failure::{Failure, NO, answered, answered_slowly},
+    failure::{Failure, NO, answered_at_length, answered_slowly},
     output::{self, clean, line},
 };
 
@@ -56,7 +56,8 @@ pub async fn run(runtime_dir: &Path, command: &User, json: bool) -> Result<(), F
     if group.is_some() {
         return invite_group(runtime_dir, message, json).await;
     }
-    let invitation = answered(client(runtime_dir).await?.invite_user(request(message))).await?.into_inner();
+    let invitation =
+        answered_slowly(client(runtime_dir).await?.invite_user(request(message))).await?.into_inner();
     if json {
         return output::json(&InvitationJson::from(&invitation));
     }
@@ -73,9 +74,9 @@ pub async fn run(runtime_dir: &Path, command: &User, json: bool) -> Result<(), F
 
 async fn invite_group(runtime_dir: &Path, message: InviteRequest, json: bool) -> Result<(), Failure> {
     let mut stream =
-        answered_slowly(client(runtime_dir).await?.invite_group(request(message))).await?.into_inner();
+        answered_at_length(client(runtime_dir).await?.invite_group(request(message))).await?.into_inner();
     let (mut members, mut invited, mut enrolled, mut failed) = (Vec::new(), 0_u32, 0_u32, 0_u32);
-    while let Some(member) = answered_slowly(stream.message()).await? {
+    while let Some(member) = answered_at_length(stream.message()).await? {
         match (&member.invitation, member.enrolled) {
             (Some(_), _) => invited += 1,
             (None, true) => enrolled += 1,

@@ -45,8 +45,8 @@ pub struct Caller {
     pub allowance: Arc<Allowance>,
 }
 
-/// Requests of one uid: 60 at once, and one more each second. Root has no limit; the enrollment page asks for many, whom it
-/// limits one by one.
+/// Requests of one uid: 60 at once, and one more each second. Root has no limit; the enrollment page looks at
+/// links for many.
 #[derive(Debug)]
 pub struct Allowance {
     /// At once, and a minute.
@@ -151,10 +151,15 @@ impl Administrator {
     }
 }
 
-fn caller<T>(request: &Request<T>) -> Result<&Caller, Status> {
+fn peer<T>(request: &Request<T>) -> Result<&Caller, Status> {
     let caller = request.extensions().get::<Caller>();
     let caller = caller.ok_or_else(|| Status::unauthenticated("no peer credentials"))?;
     caller.begun.store(true, Ordering::Relaxed);
+    Ok(caller)
+}
+
+fn caller<T>(request: &Request<T>) -> Result<&Caller, Status> {
+    let caller = peer(request)?;
     if !caller.allowance.take(Instant::now()) {
         return Err(Status::resource_exhausted("too many requests; try again in a minute"));
     }
@@ -205,17 +210,28 @@ pub fn administrator<T>(request: &Request<T>) -> Result<Administrator, Status> {
     }
 }
 
-/// The capability to ask for what the enrollment page shows.
+/// The capability to ask for what the enrollment page shows. What it needs for those who enroll has no limit here: it limits
+/// each browser.
 ///
 /// # Errors
 ///
 /// When the caller may not.
 pub fn enrollment_page<T>(request: &Request<T>) -> Result<EnrollmentPage, Status> {
-    let caller = caller(request)?;
+    let caller = peer(request)?;
     match caller.entrance {
         Entrance::Web { page } if caller.uid == page => Ok(EnrollmentPage(())),
         Entrance::Web { .. } | Entrance::Login | Entrance::User | Entrance::Admin => Err(refused()),
     }
+}
+
+/// The same for looking at links, which anybody may invent: in all, no more than is bearable.
+///
+/// # Errors
+///
+/// When the caller may not, or not now.
+pub fn looking_page<T>(request: &Request<T>) -> Result<EnrollmentPage, Status> {
+    caller(request)?;
+    enrollment_page(request)
 }
 
 fn refused() -> Status {

@@ -2,35 +2,31 @@
 
 mod restore;
 mod rounds;
+mod sockets;
 
 pub use restore::restore;
+use sockets::{Sockets, for_page, listeners, make_folder};
 
 use std::{
     collections::BTreeMap,
-    fmt, fs, io,
-    os::unix::{
-        fs::{DirBuilderExt, PermissionsExt},
-        net::UnixListener as StdListener,
-    },
-    path::{Path, PathBuf},
+    fmt, io,
+    path::PathBuf,
     sync::{Arc, RwLock},
     time::Duration,
 };
 
 use nix::sys::{resource, stat};
-use tokio::{net::UnixListener, signal::unix, sync::watch, task::JoinSet};
+use tokio::{signal::unix, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use twinlock_proto::{ADMIN_SOCKET, LOGIN_SOCKET, USER_SOCKET, WEB_SOCKET, WEB_USER};
 
 use crate::{
-    access::Entrance,
     accounts::{self, Directory, Lane},
     audit,
     clock::{Clock, SystemClock},
     config::{self, Config, LastGood, Origin},
     delivery,
     engine::policy::Ids,
-    grpc::{self, ClockGuard, InForce, Ports},
+    grpc::{self, ClockGuard, InForce, Ports, Shown},
     names::printable,
     options::Options,
     random::{Random, SystemRandom},
@@ -109,17 +105,20 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     let ports = Arc::new(compose(options, config, &origin).await?);
     ports.note_openings().await?;
     ports.store.end_codes().await?;
-    let listeners = listeners(&options.runtime_dir)?;
+    let Sockets { listeners, own } = listeners(&options.runtime_dir)?;
     ports.store.append(started(ports.clock.now(), &origin)).await?;
 
     let stop = CancellationToken::new();
     let mut serving = JoinSet::new();
-    for (entrance, listener) in listeners {
-        let (ports, stop) = (Arc::clone(&ports), stop.clone());
-        serving.spawn(grpc::serve(ports, entrance, listener, stop));
+    let serve = |(entrance, listener)| grpc::serve(Arc::clone(&ports), entrance, listener, stop.clone());
+    for socket in listeners {
+        serving.spawn(serve(socket));
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+    if own && let Some(socket) = for_page(&options.runtime_dir, ports.directory.as_ref()).await {
+        serving.spawn(serve(socket));
+    }
 
     let (broken, seen) = watch::channel(origin == Origin::LastGood);
     let rounds = tokio::spawn(rounds::go(Arc::clone(&ports), seen, stop.clone()));
@@ -245,7 +244,7 @@ async fn compose(options: &Options, config: Config, origin: &Origin) -> Result<P
         in_force: RwLock::new(Arc::new(in_force)),
         openings: RwLock::default(),
         hashing: Ports::places_for_hashing(),
-        shown: tokio::sync::Mutex::default(),
+        shown: Shown::default(),
     })
 }
 
@@ -337,91 +336,6 @@ async fn count_generation(ports: &Ports) {
 fn host_name() -> String {
     let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     printable(&name.unwrap_or_else(|| "Linux host".to_owned()), 64)
-}
-
-/// The sockets that systemd passed, each known by its file name; else our own.
-fn listeners(folder: &Path) -> Result<Vec<(Entrance, UnixListener)>, Failure> {
-    let failed = |what: &str, error| Failure::Io(what.to_owned(), error);
-    let mut passed = listenfd::ListenFd::from_env();
-    let mut listeners = Vec::new();
-    for index in 0..passed.len() {
-        let listener = passed.take_unix_listener(index).map_err(|error| failed("a passed socket", error))?;
-        let Some(listener) = listener else { continue };
-        let address = listener.local_addr().map_err(|error| failed("a passed socket", error))?;
-        let name = address.as_pathname().and_then(Path::file_name).and_then(|name| name.to_str());
-        let entrance = match name {
-            Some(LOGIN_SOCKET) => Entrance::Login,
-            Some(USER_SOCKET) => Entrance::User,
-            Some(ADMIN_SOCKET) => Entrance::Admin,
-            Some(WEB_SOCKET) => {
-                let path = address.as_pathname().unwrap_or(Path::new(WEB_SOCKET));
-                let file = stat::stat(path).map_err(|error| failed("a passed socket", error.into()))?;
-                Entrance::Web { page: file.st_uid }
-            }
-            name => {
-                let error = io::Error::other(format!("{} is none of ours", name.unwrap_or("an unnamed one")));
-                return Err(failed("a passed socket", error));
-            }
-        };
-        listeners.push((entrance, adopt(listener).map_err(|error| failed("a passed socket", error))?));
-    }
-    if listeners.is_empty() {
-        make_folder(folder, 0o755)?;
-        for (entrance, name, mode) in [
-            (Entrance::Login, LOGIN_SOCKET, 0o600),
-            (Entrance::User, USER_SOCKET, 0o666),
-            (Entrance::Admin, ADMIN_SOCKET, 0o600),
-        ] {
-            let path = folder.join(name);
-            let listener = bind(&path, mode).and_then(adopt);
-            listeners.push((entrance, listener.map_err(|error| failed(&path.display().to_string(), error))?));
-        }
-        listeners.extend(for_page(folder)?);
-    }
-    Ok(listeners)
-}
-
-/// The socket of the enrollment page, if there is a user to run that.
-fn for_page(folder: &Path) -> Result<Option<(Entrance, UnixListener)>, Failure> {
-    let path = folder.join(WEB_SOCKET);
-    let failed = |error| Failure::Io(path.display().to_string(), error);
-    // A directory that cannot say keeps no login waiting: there is no page then.
-    let Ok(Some(user)) = nix::unistd::User::from_name(WEB_USER) else {
-        let _ = fs::remove_file(&path);
-        return Ok(None);
-    };
-    let listener = bind(&path, 0o600).map_err(failed)?;
-    std::os::unix::fs::chown(&path, Some(user.uid.as_raw()), None).map_err(failed)?;
-    Ok(Some((Entrance::Web { page: user.uid.as_raw() }, adopt(listener).map_err(failed)?)))
-}
-
-/// Binds in a folder that is root's alone; the umask keeps the socket closed until it has its mode.
-fn bind(path: &Path, mode: u32) -> io::Result<StdListener> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = StdListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-    Ok(listener)
-}
-
-fn adopt(listener: StdListener) -> io::Result<UnixListener> {
-    listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener)
-}
-
-fn make_folder(path: &Path, mode: u32) -> Result<(), Failure> {
-    match fs::DirBuilder::new().mode(mode).create(path) {
-        Ok(()) => {
-            // The umask may have taken bits away that others need to reach user.sock.
-            let permissions = fs::Permissions::from_mode(mode);
-            fs::set_permissions(path, permissions)
-                .map_err(|error| Failure::Io(format!("cannot set the mode of {}", path.display()), error))
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(Failure::Io(format!("cannot make {}", path.display()), error)),
-    }
 }
 
 fn started(now: crate::clock::Timestamp, origin: &Origin) -> audit::Record {

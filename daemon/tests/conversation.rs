@@ -34,7 +34,7 @@ use twinlockd::{
         Counted, Kind,
         totp::{Algorithm, Parameters},
     },
-    grpc::{self, ClockGuard, InForce, Ports},
+    grpc::{self, ClockGuard, InForce, Ports, Shown},
     names::{FactorId, UserName},
     random::{NoRandomness, Random, SystemRandom},
     seal::{Binding, KeySource},
@@ -186,7 +186,7 @@ async fn world() -> World {
         )),
         openings: RwLock::default(),
         hashing: Ports::places_for_hashing(),
-        shown: tokio::sync::Mutex::default(),
+        shown: Shown::default(),
     });
     ports.note_openings().await.unwrap();
     let stop = CancellationToken::new();

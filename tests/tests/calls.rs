@@ -1,9 +1,12 @@
 //! Who may make which call: every method on every socket, as root, as a user, as another, as nobody. A method that is
 //! missing from the table fails it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
-use twinlock_tests::world::{self, World, as_user};
+use twinlock_tests::{
+    wait,
+    world::{self, World, as_user},
+};
 
 /// What an empty message gets where the method is served and the caller may call it.
 const SERVED: [(&str, &str); 42] = [
@@ -84,6 +87,7 @@ fn every_call_on_every_socket_by_every_kind_of_caller() {
     world::sh("useradd --system twinlock-web");
     let _daemon = world.daemon();
     let _phone = world.enroll("bob");
+    wait::until("web.sock", 10, || Path::new("/run/twinlock/web.sock").exists().then_some(()));
     world::sh(&format!("install -m 0755 {} /usr/local/bin/actor", env!("CARGO_BIN_EXE_twinlock-actor")));
     for caller in ["root", "alice", "daemon", "nobody", "twinlock-web"] {
         let out = as_user(caller, "/usr/local/bin/actor").output().expect("runuser");

@@ -83,6 +83,11 @@ fn a_login_mails_one_link_and_shows_a_code_that_is_not_in_the_mail() {
     assert_eq!((token.len(), masked.as_str(), code.len()), (43, "b***@e***.com", 9));
     assert!(!letter.contains(&code) && !letter.contains(&code.replace('-', "")), "{letter}");
     assert!(letter.contains("Subject: Set up your second factor for box"), "{letter}");
+    // By itself the code is nothing: whoever sits at bob's account has not read his mail.
+    let mut command = as_user("bob", "twinlock");
+    command.args(["enroll", "totp", "--invite", "--qr", "none"]);
+    let mut alone = Terminal::run(command);
+    alone.expect("there is no invitation for you, or it is over");
     // No code is right, for there is no app; and that is charged to bob.
     ssh.type_line("123456");
     ssh.expect(&format!("Wrong code. Open the link mailed to {masked}, type {code} there"));
@@ -97,7 +102,11 @@ fn a_login_mails_one_link_and_shows_a_code_that_is_not_in_the_mail() {
     world::stack("stranger", "auth required pam_twinlock.so\n");
     let run = pamhost::run(&["-s", "stranger", "-u", "bob", "1", "2", "3"]);
     assert_eq!((run.code, run.prompts()[0]), (pam::AUTH_ERR, "Verification code: "), "{run:?}");
-    // A reset ends the link; the next login mails another.
+    // Another address ends the link, and so does a reset; the next login mails another.
+    let open = || world::sh("sqlite3 /var/lib/twinlock/twinlock.db 'select count(*) from invitation'");
+    assert_eq!(open().trim(), "1");
+    assert!(root(&["user", "contact", "bob", "--email", "bob@localhost"]).status.success());
+    assert_eq!(open().trim(), "0");
     assert!(root(&["user", "reset", "bob"]).status.success());
     assert!(root(&ADDRESS).status.success());
     let mut ssh = bob();
@@ -110,6 +119,12 @@ fn a_login_mails_one_link_and_shows_a_code_that_is_not_in_the_mail() {
     for secret in [token, &code, &other] {
         assert!(!log.contains(secret), "{secret} in the log");
     }
+    // Of an administrator's link a login shows no code: that is handed over.
+    let given = json(&root(&["user", "invite", "bob", "--no-mail", "--json"]));
+    let mut ssh = bob();
+    ssh.expect("Open the link that you were given, type the binding code from your administrator there");
+    ssh.kill();
+    assert!(given["binding_code"].as_str().is_some_and(|code| !world.log().contains(code)));
     // Without a page there are no links.
     configure(BY_LINK);
     daemon.reload();
@@ -130,6 +145,54 @@ fn a_mail_server_that_is_away_is_said_and_the_next_login_tries_again() {
     let _shown = shown(&mut ssh);
     ssh.kill();
     assert_eq!(link_in(&mail("bob", 1)).len(), "https://twofactor.example.test/enroll/".len() + 43);
+}
+
+#[test]
+fn a_mail_server_that_says_no_late_is_waited_for_by_an_administrator() {
+    let world = World::new();
+    let slow = BY_LINK.replace("[[role]]", "port = 2525\n[[role]]");
+    let (_daemon, _sshd) = ready(&world, &format!("{slow}{PAGE}"));
+    assert!(root(&ADDRESS).status.success());
+    let server = std::net::TcpListener::bind("127.0.0.1:2525").unwrap();
+    std::thread::spawn(move || {
+        for stream in server.incoming().flatten() {
+            std::thread::spawn(move || refuse_slowly(stream));
+        }
+    });
+    let began = std::time::Instant::now();
+    refused(&["user", "invite", "bob"], 1, "could not be mailed to b***@e***.com, and is dead");
+    assert!(began.elapsed().as_secs() >= 3);
+    // A login does not wait; but when the answer comes, the link is over, and the next login tries again.
+    let mut ssh = bob();
+    let _shown = shown(&mut ssh);
+    ssh.kill();
+    twinlock_tests::wait::until("the end of the link", 15, || {
+        (world::sh("sqlite3 /var/lib/twinlock/twinlock.db 'select count(*) from invitation'").trim() == "0")
+            .then_some(())
+    });
+    assert_eq!(events("send").len(), 2);
+}
+
+/// A mail server that thinks for three seconds, and then wants nothing.
+#[expect(clippy::disallowed_methods, reason = "it is to be slow")]
+fn refuse_slowly(mut stream: std::net::TcpStream) {
+    use std::io::{BufRead, BufReader, Write};
+    let _ = stream.write_all(b"220 slow.example ESMTP\r\n");
+    let reader = BufReader::new(stream.try_clone().unwrap());
+    for line in reader.lines().map_while(Result::ok) {
+        let answer = match line.split([' ', ':']).next().unwrap_or_default() {
+            "EHLO" | "HELO" => "250 slow.example\r\n",
+            "RCPT" => {
+                std::thread::sleep(std::time::Duration::from_secs(3));
+                "550 5.1.1 nobody of that name\r\n"
+            }
+            "QUIT" => "221 bye\r\n",
+            _ => "250 ok\r\n",
+        };
+        if stream.write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
 }
 
 #[test]

@@ -63,6 +63,21 @@ fn scanned(picture: &[u8]) -> (String, Phone) {
     (uri, Phone::with_key(&key))
 }
 
+/// On a telephone and on a desk, by day and by night.
+fn is_the_same_everywhere(browser: &Browser, uri: &str) {
+    for (width, height, scheme, name) in [
+        (390, 844, "dark", "page-app-phone-dark"),
+        (1280, 800, "light", "page-app-desk-light"),
+        (1280, 800, "dark", "page-app-desk-dark"),
+    ] {
+        browser.view(width, height, 100);
+        browser.prefer(&[("prefers-color-scheme", scheme)]);
+        assert_eq!(scanned(&browser.whole_page(name)).0, uri, "{name}");
+        let wide = browser.evaluate("document.documentElement.scrollWidth > innerWidth");
+        assert_eq!(wide, false, "{name} scrolls sideways");
+    }
+}
+
 #[test]
 fn from_a_mailed_link_to_a_login_in_a_real_browser_without_scripts_by_keyboard() {
     let world = World::new();
@@ -89,20 +104,10 @@ fn from_a_mailed_link_to_a_login_in_a_real_browser_without_scripts_by_keyboard()
     browser.press(&[key::ENTER]);
     let text = browser.wait_for("Connect your app");
     assert!(text.contains("Account bob on box") && !browser.url().contains(&code), "{text}");
-    // Seen on a telephone and on a desk, by day and by night: the picture is the key everywhere.
+    // The picture is the key.
     let (uri, phone) = scanned(&browser.whole_page("page-app-phone-light"));
     assert!(uri.starts_with("otpauth://totp/Example%20Corp:bob?secret="), "{uri}");
-    for (width, height, scheme, name) in [
-        (390, 844, "dark", "page-app-phone-dark"),
-        (1280, 800, "light", "page-app-desk-light"),
-        (1280, 800, "dark", "page-app-desk-dark"),
-    ] {
-        browser.view(width, height, 100);
-        browser.prefer(&[("prefers-color-scheme", scheme)]);
-        assert_eq!(scanned(&browser.whole_page(name)).0, uri, "{name}");
-        let wide = browser.evaluate("document.documentElement.scrollWidth > innerWidth");
-        assert_eq!(wide, false, "{name} scrolls sideways");
-    }
+    is_the_same_everywhere(&browser, &uri);
     browser.named("Cannot scan it?").click();
     let groups: Vec<String> =
         phone.key.as_bytes().chunks(4).map(|four| String::from_utf8_lossy(four).into()).collect();
@@ -179,8 +184,15 @@ fn scanners_leave_a_link_alive_and_five_wrong_codes_do_not() {
     let _alive = browser.wait_for("Connect your app");
     // Again, as somebody does who closed the window: the same key.
     let (first, _) = scanned(&browser.whole_page("page-first"));
+    browser.open("about:blank");
     bind(&browser, &link, &code);
+    let _again = browser.wait_for("Connect your app");
     assert_eq!(scanned(&browser.whole_page("page-again")).0, first);
+    // What cannot be one costs nothing.
+    for strange in ["hello", "AB12-CD3", "123456789"] {
+        bind(&browser, &link, strange);
+        let _text = browser.wait_for("That cannot be the binding code");
+    }
     // Five wrong ones; a right one before gives none back.
     for left in ["4 tries", "3 tries", "2 tries", "one try"] {
         bind(&browser, &link, "ZZZZ-ZZZZ");
@@ -259,7 +271,8 @@ fn a_form_from_elsewhere_changes_nothing_and_the_key_is_gone_with_a_reset() {
     let (seal, right) = (format!("seal={seal}"), format!("code={}", phone.code(0)));
     assert!(root(&["user", "reset", "bob"]).status.success());
     let last = ["-b", "/tmp/jar2", "-H", &origin, "--data-urlencode", &seal, "--data-urlencode", &right];
-    assert_eq!(page.curl("/confirm", &last).0, 410);
+    assert_eq!(page.curl("/confirm", &last).0, 403, "open the link again: it is dead");
+    assert_eq!(page.get(&path, &[]).0, 410);
     let shown = root(&["user", "show", "bob", "--json"]);
     assert!(!String::from_utf8(shown.stdout).unwrap().contains("\"kind\": \"totp\""));
 }

@@ -95,6 +95,14 @@ impl Daemon {
                 Ok(response.into_inner())
             }
             Err(status) if status.code() == Code::ResourceExhausted => Err(NoAnswer::TooMuch),
+            // It is there, and cannot do this one thing.
+            Err(status)
+                if !matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded)
+                    && connection_fault(&status).is_none() =>
+            {
+                tracing::warn!("{}", reason(&status));
+                Err(NoAnswer::Unavailable)
+            }
             Err(status) => {
                 if self.answers.swap(SILENT, Ordering::Relaxed) != SILENT {
                     tracing::error!("{}; the page says so to everybody until it answers", reason(&status));
@@ -105,25 +113,33 @@ impl Daemon {
     }
 }
 
-/// Why there is no connection, if that is it, and what to do.
-fn reason(status: &Status) -> String {
+/// Why there is no connection, if that is it.
+fn connection_fault(status: &Status) -> Option<&ConnectError> {
     let mut cause: Option<&(dyn Error + 'static)> = status.source();
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<ConnectError>() {
-            return match error {
-                ConnectError::Absent(_) => {
-                    format!("{error}; start it (systemctl start twinlockd) or see its log")
-                }
-                ConnectError::Forbidden(_) => {
-                    format!(
-                        "{error}; it belongs to the user {}: is that who this runs as?",
-                        twinlock_proto::WEB_USER
-                    )
-                }
-                ConnectError::Untrusted(..) | ConnectError::Failed(..) => error.to_string(),
-            };
+            return Some(error);
         }
         cause = error.source();
+    }
+    None
+}
+
+/// Why there is no answer, and what to do.
+fn reason(status: &Status) -> String {
+    if let Some(error) = connection_fault(status) {
+        return match error {
+            ConnectError::Absent(_) => {
+                format!("{error}; start it (systemctl start twinlockd) or see its log")
+            }
+            ConnectError::Forbidden(_) => {
+                format!(
+                    "{error}; it belongs to the user {}: is that who this runs as?",
+                    twinlock_proto::WEB_USER
+                )
+            }
+            ConnectError::Untrusted(..) | ConnectError::Failed(..) => error.to_string(),
+        };
     }
     format!(
         "twinlockd could not answer ({:?}: {}); see its log",

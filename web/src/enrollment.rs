@@ -14,14 +14,20 @@ use crate::{
     routes::{Visit, no_answer, refused},
 };
 
-/// A longer token is none: 256 bits take 43 characters.
-const TOKEN: usize = 128;
+/// 256 bits in base64url (RFC 4648, section 5). What is of another form is no token, and the daemon need not hear of it.
+fn is_token(text: &str) -> bool {
+    text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
 
 /// The form that asks for the binding code, if the link is alive. Changes nothing.
-pub async fn show_form(visit: Visit<'_>, token: &str) -> Answer {
+pub async fn show_form(visit: Visit<'_>, token: &str, headers: &HeaderMap) -> Answer {
     let Visit { page, frame, .. } = visit;
     match is_alive(visit, token).await {
         Ok(true) => {
+            // The browser's own, so that what it shows in another tab can be sent too.
+            if let Some(cookie) = Cookie::of_browser(headers) {
+                return pages::form(frame, &page.guard.seal(Form::Binding(token), &cookie), None);
+            }
             let Ok(cookie) = page.guard.fresh() else { return no_answer(frame, NoAnswer::Unavailable) };
             let seal = page.guard.seal(Form::Binding(token), &cookie);
             pages::form(frame, &seal, None).with_cookie(cookie.set())
@@ -32,11 +38,15 @@ pub async fn show_form(visit: Visit<'_>, token: &str) -> Answer {
 }
 
 async fn is_alive(visit: Visit<'_>, token: &str) -> Result<bool, NoAnswer> {
-    if token.len() > TOKEN {
+    if !is_token(token) {
         return Ok(false);
     }
     let request = LinkRequest { token: token.to_owned(), source: visit.source.to_owned() };
-    visit.page.daemon.is_alive(request).await
+    match visit.page.daemon.is_alive(request).await {
+        // Somebody floods it with links: those of others are not the worse for it. The form says nothing yet.
+        Err(NoAnswer::TooMuch) => Ok(true),
+        answer => answer,
+    }
 }
 
 /// The second proof. Right: the page with the key, and a cookie that stands for both proofs.
@@ -44,11 +54,11 @@ pub async fn prove(visit: Visit<'_>, token: &str, headers: &HeaderMap, fields: &
     let Visit { page, frame, source } = visit;
     let form = Form::Binding(token);
     let (Some(cookie), Some(seal), Some(typed)) =
-        (Cookie::read(headers), fields.get("seal"), fields.get("code"))
+        (Cookie::of_browser(headers), fields.get("seal"), fields.get("code"))
     else {
         return refused(frame);
     };
-    if token.len() > TOKEN || !page.guard.is_sealed(form, &cookie, seal) {
+    if !is_token(token) || !page.guard.is_sealed(form, &cookie, seal) {
         return refused(frame);
     }
     if typed.trim().is_empty() {
@@ -67,7 +77,10 @@ pub async fn prove(visit: Visit<'_>, token: &str, headers: &HeaderMap, fields: &
             let Some(offer) = &bound.offer else { return no_answer(frame, NoAnswer::Unavailable) };
             pages::app(frame, &seal, offer, &bound.user, false).with_cookie(cookie.set())
         }
-        Ok(binding_result::Kind::Wrong(WrongBinding { tries_left })) => {
+        Ok(binding_result::Kind::Wrong(WrongBinding { malformed: true, .. })) => {
+            pages::form(frame, seal, Some(BindingFault::Malformed))
+        }
+        Ok(binding_result::Kind::Wrong(WrongBinding { tries_left, malformed: false })) => {
             pages::form(frame, seal, Some(BindingFault::Wrong { tries_left }))
         }
         Ok(binding_result::Kind::Dead(_)) => dead(frame),
@@ -79,7 +92,7 @@ pub async fn prove(visit: Visit<'_>, token: &str, headers: &HeaderMap, fields: &
 pub async fn confirm(visit: Visit<'_>, headers: &HeaderMap, fields: &Fields) -> Answer {
     let Visit { page, frame, source } = visit;
     let (Some(cookie), Some(seal), Some(typed)) =
-        (Cookie::read(headers), fields.get("seal"), fields.get("code"))
+        (Cookie::of_proof(headers), fields.get("seal"), fields.get("code"))
     else {
         return refused(frame);
     };
@@ -95,7 +108,8 @@ pub async fn confirm(visit: Visit<'_>, headers: &HeaderMap, fields: &Fields) -> 
             let none = Offer::default();
             pages::app(frame, seal, wrong.offer.as_ref().unwrap_or(&none), &wrong.user, true)
         }
-        Ok(confirm_app_result::Kind::Dead(_)) => dead(frame),
+        // The key went to another window, or the link is over: that, it says when it is opened.
+        Ok(confirm_app_result::Kind::Dead(_)) => refused(frame),
         Err(why) => no_answer(frame, why),
     }
 }

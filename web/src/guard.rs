@@ -9,7 +9,9 @@ use ring::{
 };
 
 /// `__Host-`: the browser takes it from this very host only, over TLS, for all paths.
-const COOKIE: &str = "__Host-twinlock";
+const BROWSER: &str = "__Host-twinlock";
+/// Beside the other one: who opens a link again in another tab does not lose what was proven in this.
+const SESSION: &str = "__Host-twinlock-session";
 /// How it is kept: by no script, for no other site.
 const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Strict";
 /// Of a cookie that stands for nothing yet.
@@ -88,23 +90,33 @@ impl Cookie {
         String::from_utf8(bytes).ok()
     }
 
-    /// The browser's, if it has just one.
-    pub fn read(headers: &HeaderMap) -> Option<Self> {
+    /// The one that stands for the browser, if it has just one.
+    pub fn of_browser(headers: &HeaderMap) -> Option<Self> {
+        Self::read(headers, BROWSER).filter(|cookie| cookie.0.starts_with("f."))
+    }
+
+    /// The one that stands for what was proven, if there is just one.
+    pub fn of_proof(headers: &HeaderMap) -> Option<Self> {
+        Self::read(headers, SESSION).filter(|cookie| cookie.0.starts_with("s."))
+    }
+
+    fn read(headers: &HeaderMap, wanted: &str) -> Option<Self> {
         let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
         let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let mut ours = pairs.filter(|(name, _)| *name == COOKIE).map(|(_, value)| value);
+        let mut ours = pairs.filter(|(name, _)| *name == wanted).map(|(_, value)| value);
         let value = ours.next().filter(|value| value.len() <= LONGEST)?;
         ours.next().is_none().then(|| Self(value.to_owned()))
     }
 
     /// `Set-Cookie`. It ends with the browser.
     pub fn set(&self) -> String {
-        format!("{COOKIE}={}; {ATTRIBUTES}", self.0)
+        let name = if self.0.starts_with("s.") { SESSION } else { BROWSER };
+        format!("{name}={}; {ATTRIBUTES}", self.0)
     }
 
-    /// `Set-Cookie` that takes it away.
+    /// `Set-Cookie` that takes away what stands for a proof.
     pub fn clear() -> String {
-        format!("{COOKIE}=; {ATTRIBUTES}; Max-Age=0")
+        format!("{SESSION}=; {ATTRIBUTES}; Max-Age=0")
     }
 }
 
@@ -162,11 +174,13 @@ mod tests {
 
     #[test]
     fn one_cookie_of_ours_is_read_and_two_are_not() {
-        let read = |lines: &[(&'static str, &str)]| Cookie::read(&headers(lines)).map(|cookie| cookie.0);
+        let read =
+            |lines: &[(&'static str, &str)]| Cookie::of_browser(&headers(lines)).map(|cookie| cookie.0);
         assert_eq!(read(&[("cookie", "a=b; __Host-twinlock=f.x; c=d")]).as_deref(), Some("f.x"));
         assert_eq!(read(&[("cookie", "a=b"), ("cookie", "__Host-twinlock=f.x")]).as_deref(), Some("f.x"));
         assert_eq!(read(&[("cookie", "__Host-twinlock=f.x; __Host-twinlock=f.y")]), None);
         assert_eq!(read(&[("cookie", "__host-twinlock=f.x; twinlock=f.y; __Host-twinlock")]), None);
+        assert_eq!(read(&[("cookie", "__Host-twinlock=s.x; __Host-twinlock-session=f.x")]), None);
         assert_eq!(read(&[]), None);
     }
 

@@ -81,6 +81,8 @@ pub fn busy(frame: Frame<'_>, seconds: u64) -> Answer {
 pub enum BindingFault {
     /// Nothing was typed.
     Empty,
+    /// It cannot be one.
+    Malformed,
     /// It is another one.
     Wrong {
         /// Before the link is dead.
@@ -93,6 +95,7 @@ pub fn form(frame: Frame<'_>, seal: &str, fault: Option<BindingFault>) -> Answer
     let texts = &frame.texts.form;
     let error = fault.map(|fault| match fault {
         BindingFault::Empty => texts.empty.clone(),
+        BindingFault::Malformed => texts.malformed.clone(),
         BindingFault::Wrong { tries_left: 1 } => texts.wrong_one.clone(),
         BindingFault::Wrong { tries_left } => fill(&texts.wrong_many, &[("tries", &tries_left.to_string())]),
     });

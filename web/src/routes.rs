@@ -158,7 +158,7 @@ where
     let read = parts.method == Method::GET || parts.method == Method::HEAD;
     let posted = parts.method == Method::POST;
     match route {
-        Route::Enroll(token) if read => enrollment::show_form(visit, token).await,
+        Route::Enroll(token) if read => enrollment::show_form(visit, token, &parts.headers).await,
         Route::Enroll(token) if posted => match posted_fields(visit, site, &parts.headers, body).await {
             Ok(fields) => enrollment::prove(visit, token, &parts.headers, &fields).await,
             Err(refusal) => *refusal,

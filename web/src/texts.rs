@@ -131,6 +131,8 @@ pub struct FormTexts {
     pub wrong_many: String,
     /// Nothing was typed.
     pub empty: String,
+    /// What was typed cannot be one.
+    pub malformed: String,
 }
 
 /// The page with the key.

@@ -41,6 +41,7 @@ async fn put_up_figures(ports: &Ports, mut broken: watch::Receiver<bool>, stop: 
     let mut ticks = interval(FIGURES);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        ports.shown.forget_old(ports.clock.now());
         tokio::select! {
             () = stop.cancelled() => break,
             _ = ticks.tick() => {}

@@ -110,9 +110,16 @@ impl Web {
 
 fn is_base(url: &str) -> bool {
     let Ok(uri) = url.parse::<http::Uri>() else { return false };
-    let named = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    let named = uri.authority().is_some_and(|authority| {
+        let port =
+            authority.as_str().rsplit_once(']').map_or(authority.as_str(), |(_, port)| port).contains(':');
+        !authority.as_str().contains('@')
+            && !authority.host().is_empty()
+            && (authority.port_u16().is_some() || !port)
+    });
     let plain = url.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'<>\\^`{|}".contains(&byte));
-    uri.scheme_str() == Some("https") && named && plain && uri.query().is_none() && !url.contains('#')
+    let path = !uri.path().contains("//") && uri.query().is_none() && !url.contains('#');
+    uri.scheme_str() == Some("https") && named && plain && path
 }
 
 #[cfg(test)]
@@ -139,6 +146,9 @@ mod tests {
             "https://two.example.com/#x",
             "https://two.example.com/\"onload",
             "https://two.example.com/ x",
+            "https://two.example.com:99999",
+            "https://:8443",
+            "https://two.example.com//evil.example",
         ] {
             assert!(!is_base(wrong), "{wrong}");
         }

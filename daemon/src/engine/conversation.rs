@@ -199,7 +199,7 @@ impl Course {
 
     fn question(&self) -> String {
         if let Some(invited) = &self.invited {
-            return prompt::by_link(&invited.masked, &invited.code);
+            return prompt::by_link(&invited.masked, invited.code.as_ref().map(|code| code.as_str()));
         }
         let Login { offers, has_codes, asked_of, .. } = &self.login;
         let mut words: Vec<&str> = offers.iter().map(|offered| offered.method.name()).collect();

@@ -48,8 +48,12 @@ pub struct InvitationRecord {
     pub id: FactorId,
     /// The binding code, sealed.
     pub code: Sealed,
+    /// Who let it be.
+    pub grant: Grant,
     /// Where the link was mailed, masked; empty: nowhere.
     pub masked: String,
+    /// Wrong binding codes until now.
+    pub wrong: u32,
     /// When the link is over.
     pub expires: Timestamp,
     /// When the binding code is.
@@ -57,6 +61,12 @@ pub struct InvitationRecord {
 }
 
 impl InvitationRecord {
+    /// Wrong binding codes that may still be.
+    #[must_use]
+    pub const fn tries_left(&self) -> u32 {
+        WRONG.saturating_sub(self.wrong)
+    }
+
     /// Whether the binding code can be used still: the link lives as long, or longer.
     #[must_use]
     pub fn is_open(&self, now: Timestamp) -> bool {

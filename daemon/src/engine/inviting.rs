@@ -37,8 +37,8 @@ pub struct Invited {
     pub budgets: Vec<Budget>,
     /// Where it was mailed; empty: nowhere, somebody was given it.
     pub masked: String,
-    /// Its binding code, as it is shown.
-    pub code: Zeroizing<String>,
+    /// Its binding code, as it is shown; `None`: an administrator hands it over.
+    pub code: Option<Zeroizing<String>>,
 }
 
 impl fmt::Debug for Invited {

@@ -41,7 +41,7 @@ fn invited(turn: Turn, outcome: Outcome) -> (Asking, String) {
 }
 
 fn link() -> Outcome {
-    let (masked, code) = ("a***@e***.com".to_owned(), Zeroizing::new("AB12-CD34".to_owned()));
+    let (masked, code) = ("a***@e***.com".to_owned(), Some(Zeroizing::new("AB12-CD34".to_owned())));
     Outcome::Invited(Invited { account: AccountId(7), budgets: Vec::new(), masked, code })
 }
 
@@ -57,6 +57,15 @@ fn the_binding_code_stands_in_each_prompt_and_a_code_of_the_app_is_checked() {
     let Turn::Check(checking) = asking.answer("287082", NOW) else { panic!("not checked") };
     let Checked::Try(_, attempt) = checking.against(6, Vec::new(), false, NOW) else { panic!("no try") };
     assert_eq!(attempt.account, Some(AccountId(7)), "charged to the account that was made meanwhile");
+}
+
+#[test]
+fn the_code_of_an_administrators_link_is_not_shown() {
+    let given = Invited { account: AccountId(7), budgets: Vec::new(), masked: String::new(), code: None };
+    let (_, prompt) = invited(begin(FirstFactor::Known), Outcome::Invited(given));
+    assert!(prompt.starts_with(
+        "Open the link that you were given, type the binding code from your administrator there"
+    ));
 }
 
 #[test]

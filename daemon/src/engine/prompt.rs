@@ -65,11 +65,12 @@ pub const CLOCK: &str = "The clock of this host is wrong; use a recovery code. "
 pub const NOT_SET_UP: &str = "No second factor is set up; ask your administrator. Press Enter: ";
 
 /// Asks for a code of an app that is set up meanwhile, by a link; `masked`: where that was mailed, empty where somebody was
-/// given it.
+/// given it; `code`: its binding code, if it is for whoever logs in.
 #[must_use]
-pub fn by_link(masked: &str, code: &str) -> String {
+pub fn by_link(masked: &str, code: Option<&str>) -> String {
     let which =
         if masked.is_empty() { "that you were given".to_owned() } else { format!("mailed to {masked}") };
+    let code = code.unwrap_or("the binding code from your administrator");
     format!("Open the link {which}, type {code} there, then type the code your app shows: ")
 }
 
@@ -191,8 +192,8 @@ mod tests {
             NO_MORE.to_owned() + &send("email", &of, &["sms", "call"]),
             NOT_SET_UP.into(),
             NOT_MAILED.into(),
-            WRONG.to_owned() + &by_link(&of, "AB12-CD34"),
-            by_link("", "AB12-CD34"),
+            WRONG.to_owned() + &by_link(&of, Some("AB12-CD34")),
+            by_link(&of, None),
             NO_WAY.to_owned() + &code(Some(&of), &[]),
             throttled(None) + &code(Some(&of), &[]),
             WRONG.to_owned(),

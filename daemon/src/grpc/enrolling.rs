@@ -53,6 +53,11 @@ impl Setup {
         Self { account, recovery }
     }
 
+    /// The recovery codes, once.
+    pub(super) async fn recovery(&mut self) -> Result<RecoverySet, Undecided> {
+        (&mut self.recovery).await.map_err(|_| Undecided::Store(StoreError::Stopped))?
+    }
+
     /// A new key for somebody who has none.
     pub(super) fn offer(&self, ports: &Ports, force: &InForce) -> Result<Offer, Undecided> {
         let parameters = force.config.totp.parameters();
@@ -77,8 +82,7 @@ impl Setup {
         if !self.is_still_open(ports, place).await? {
             return Ok(storing.stored(Enrolled::Refused, &[]));
         }
-        let stopped = |_| Undecided::Store(StoreError::Stopped);
-        let (codes, rows) = (&mut self.recovery).await.map_err(stopped)??;
+        let (codes, rows) = self.recovery().await?;
         let Account { name, uid, .. } = &self.account;
         let new = ports.new_factor((name, *uid), pending, Proof::FirstFactor(matched), rows)?;
         let record = audit::Record {

@@ -1,6 +1,6 @@
 //! Gives out links: at a login, to a user, to the members of a group.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tonic::Status;
@@ -11,11 +11,12 @@ use super::{
     Ports,
     accounts::other_uid,
     policy::{InForce, Place},
+    sending::PROMPT,
     status::Undecided,
 };
 use crate::{
     access::Administrator,
-    accounts::{Account, Lane},
+    accounts::{Account, DirectoryError, Lane},
     audit,
     clock::Timestamp,
     delivery::{Address, Contact, Message, Outcome as Sent, Text},
@@ -28,14 +29,18 @@ use crate::{
         throttle::{Account as Charged, Budget},
     },
     factor::link::{BindingCode, LinkToken},
-    names::{Source, UserName, printable},
+    names::{FactorId, Source, UserName, printable},
     seal::{BINDING_CODE, Binding},
     secret::Secret,
     store::{ContactRecord, Portfolio},
 };
 
+/// An administrator waits for what a mail server says; the command waits a little longer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A link, just made.
 struct Link {
+    id: FactorId,
     text: Secret<String>,
     code: Zeroizing<String>,
     expires: Timestamp,
@@ -61,8 +66,13 @@ impl Ports {
             Outcome::Invited(Invited { account: portfolio.account, budgets, masked, code })
         };
         let now = self.clock.now();
-        if let Some(open) = portfolio.invitation.as_ref().filter(|open| open.is_open(now)) {
-            return Ok(shown(&open.masked, self.binding_code(portfolio, open)?.text()));
+        match portfolio.invitation.as_ref().filter(|open| open.is_open(now)) {
+            Some(open) if open.grant == Grant::Login => {
+                return Ok(shown(&open.masked, Some(self.binding_code(portfolio, open)?.text())));
+            }
+            // Its code is the administrator's to hand over, and not for whoever has the password.
+            Some(open) => return Ok(shown(&open.masked, None)),
+            None => {}
         }
         let to = self.opened(portfolio, contact)?;
         let wish = self.wish(force, portfolio.account, (&to, Method::Email), source.clone())?;
@@ -72,12 +82,10 @@ impl Ports {
         }
         let record = self.told_of_link(subject.clone(), &to);
         let link = self.new_link(force, account, (Grant::Login, Some(&to)), record).await?;
-        match self.mail(force, account, (to, &link), subject.clone()).await? {
-            true => Ok(shown(&contact.masked, link.code)),
-            false => {
-                self.store.end_invitation(portfolio.account).await?; // the next login tries again
-                Ok(Outcome::NotMailed)
-            }
+        // Where it is not taken, the link ends, and the next login tries again.
+        match self.mail(force, account, (to, &link), subject.clone(), PROMPT).await? {
+            true => Ok(shown(&contact.masked, Some(link.code))),
+            false => Ok(Outcome::NotMailed),
         }
     }
 
@@ -133,11 +141,11 @@ impl Ports {
         let subject = record.subject.clone();
         let link = self.new_link(&force, account, (Grant::Administrator, to.as_ref()), record).await?;
         if let Some(to) = to
-            && !self.mail(&force, account, (to, &link), subject).await?
+            && !self.mail(&force, account, (to, &link), subject, PATIENCE).await?
         {
             return Err(Undecided::Conflict(format!(
-                "the link could not be mailed to {masked}: twinlock provider test email says why; or hand it over yourself \
-                 with --no-mail"
+                "the link could not be mailed to {masked}, and is dead: twinlock provider test email says why; or hand one over \
+                 yourself with --no-mail"
             )));
         }
         Ok(v1::Invitation {
@@ -189,14 +197,15 @@ impl Ports {
                 Undecided::NotFound(format!("there is no group \"{}\"", printable(group, 64)))
             })?;
         let mut members = Vec::new();
+        // Who is in it cannot be known of somebody whose groups cannot be looked up: then nobody is invited.
+        let unknown = || DirectoryError("the groups of a user are not known".to_owned());
         for name in self.directory.everybody(&named).await? {
             let Ok(name) = UserName::parse(&name) else { continue };
             let found = self.directory.by_name(Lane::Admin, &name, &self.in_force().named).await?;
-            let is_member = |account: &Account| {
-                account.name == name.as_str()
-                    && account.groups.as_ref().is_some_and(|gids| gids.contains(&gid))
-            };
-            members.extend(found.filter(is_member));
+            let Some(account) = found.filter(|account| account.name == name.as_str()) else { continue };
+            if account.groups.as_ref().ok_or_else(unknown)?.contains(&gid) {
+                members.push(account);
+            }
         }
         Ok(members)
     }
@@ -248,20 +257,21 @@ impl Ports {
             Grant::Administrator => expires,
         };
         let (token, masked) = (LinkToken::digest(token.text()), to.map(Contact::masked).unwrap_or_default());
-        let new = NewInvitation { id, token, code: sealed, grant, masked, expires, code_expires };
+        let new = NewInvitation { id: id.clone(), token, code: sealed, grant, masked, expires, code_expires };
         if !self.store.invite(&user, account.uid, new, now, record).await? {
             return Err(other_uid(&account.name));
         }
-        Ok(Link { text: Secret::new(text), code: code.text(), expires })
+        Ok(Link { id, text: Secret::new(text), code: code.text(), expires })
     }
 
-    /// Whether a link is on its way.
+    /// Whether a link is on its way, as far as is known after that time. One that nobody took is dead.
     async fn mail(
         self: &Arc<Self>,
         force: &Arc<InForce>,
         account: &Account,
         (to, link): (Contact, &Link),
         subject: audit::Subject,
+        wait: Duration,
     ) -> Result<bool, Undecided> {
         let message = Message {
             id: self.message_id()?,
@@ -274,9 +284,20 @@ impl Ports {
             rhost: subject.rhost.clone(),
             lifetime: link.expires.since(self.clock.now()),
         };
-        Ok(match self.give_away(force, message, subject).await {
-            Sent::Accepted | Sent::Unknown => true,
-            Sent::Rejected(_) | Sent::Unavailable { .. } => false,
+        let (ports, force, id) = (Arc::clone(self), Arc::clone(force), link.id.clone());
+        let mailing = tokio::spawn(async move {
+            let mailed = match ports.give_away_patiently(&force, &message, subject).await {
+                Sent::Accepted | Sent::Unknown => true,
+                Sent::Rejected(_) | Sent::Unavailable { .. } => false,
+            };
+            if !mailed && let Err(error) = ports.store.end_invitation(id).await {
+                tracing::warn!(%error, "a link that was not mailed lives on until its time is over");
+            }
+            mailed
+        });
+        Ok(match tokio::time::timeout(wait, mailing).await {
+            Ok(mailed) => mailed.unwrap_or(false),
+            Err(_) => true, // perhaps
         })
     }
 

@@ -22,6 +22,7 @@ mod policy;
 mod providers;
 mod self_service;
 mod sending;
+mod shown;
 mod spares;
 mod status;
 mod talk;
@@ -47,8 +48,8 @@ use twinlock_proto::{
     },
 };
 
-pub use page::Shown;
 pub use policy::InForce;
+pub use shown::Shown;
 pub use time::ClockGuard;
 
 use crate::{
@@ -91,7 +92,7 @@ pub struct Ports {
     /// Places for hashing spare codes.
     pub hashing: Semaphore,
     /// Keys that the enrollment page shows, and that wait for their first code.
-    pub shown: tokio::sync::Mutex<Shown>,
+    pub shown: Shown,
 }
 
 impl Ports {

@@ -1,7 +1,7 @@
 //! `EnrollmentPage`: what a link and its binding code allow, and nothing else. The key that is shown lives here, in memory,
 //! until a code of it was seen; then factor, recovery codes and the end of the link are one commit.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 use twinlock_proto::v1::{
@@ -12,7 +12,9 @@ use twinlock_proto::v1::{
 
 use super::{
     Ports, answers,
+    enrolling::Setup,
     policy::Place,
+    shown::{Session, State},
     spares::told,
     status::{Undecided, undecided},
 };
@@ -23,7 +25,7 @@ use crate::{
     clock::Timestamp,
     engine::{
         clock_guard::Trust,
-        enrollment::{Added, Pending, Proof, choose_label},
+        enrollment::{Added, MOST_FACTORS, Pending, Proof, choose_label},
         invitation::{Binding, BindingTry},
         policy::Method,
     },
@@ -35,51 +37,8 @@ use crate::{
     names::{FactorId, UserName, printable},
     random,
     secret::Secret,
-    store::Portfolio,
+    store::{Portfolio, StoreError},
 };
-
-/// Keys that are shown at the same time.
-const MOST: usize = 1024;
-/// Who sends a form twice gets the same page twice.
-const AGAIN: Duration = Duration::from_secs(60);
-
-/// Keys that were shown, by the digest of their session: of each invitation one.
-#[derive(Default)]
-pub struct Shown {
-    sessions: HashMap<[u8; 32], Session>,
-}
-
-/// Somebody has proven link and binding code.
-struct Session {
-    invitation: FactorId,
-    user: UserName,
-    uid: u32,
-    until: Timestamp,
-    state: State,
-}
-
-enum State {
-    /// The key waits for its first code.
-    Waits(Pending),
-    /// It counts.
-    Enrolled { label: String, recovery: Vec<Secret<String>> },
-}
-
-impl Shown {
-    /// The key that this invitation's page shows already, under a session that is over with that.
-    fn take(&mut self, invitation: &FactorId) -> Option<Pending> {
-        let found = self.sessions.iter().find(|(_, session)| session.invitation == *invitation);
-        let digest = *found?.0;
-        match self.sessions.remove(&digest)?.state {
-            State::Waits(pending) => Some(pending),
-            State::Enrolled { .. } => None,
-        }
-    }
-
-    fn forget_old(&mut self, now: Timestamp) {
-        self.sessions.retain(|_, session| now < session.until);
-    }
-}
 
 pub(super) struct Service {
     ports: Arc<Ports>,
@@ -99,7 +58,7 @@ impl enrollment_page_server::EnrollmentPage for Service {
     }
 
     async fn look_at_link(&self, request: Request<LinkRequest>) -> Result<Response<LinkState>, Status> {
-        let page = access::enrollment_page(&request)?;
+        let page = access::looking_page(&request)?;
         let answer = self.ports.look(&page, request.get_ref()).await;
         answer.map(Response::new).map_err(|error| undecided(&error))
     }
@@ -149,7 +108,7 @@ impl Ports {
     }
 
     async fn prove_binding(
-        &self,
+        self: &Arc<Self>,
         _: &EnrollmentPage,
         request: &BindingRequest,
     ) -> Result<binding_result::Kind, Undecided> {
@@ -158,16 +117,26 @@ impl Ports {
         let Some(portfolio) = portfolio else { return Ok(dead()) };
         let Some(invitation) = &portfolio.invitation else { return Ok(dead()) };
         let code = self.binding_code(&portfolio, invitation)?;
-        let right = BindingCode::parse(&request.binding_code).is_some_and(|typed| typed.is(&code));
         let now = self.clock.now();
+        let right = match BindingCode::parse(&request.binding_code) {
+            Some(typed) => typed.is(&code),
+            // A scanner that fills in forms, a phone that writes another dash: no try.
+            None if invitation.is_open(now) => {
+                let tries_left = invitation.tries_left();
+                return Ok(binding_result::Kind::Wrong(WrongBinding { tries_left, malformed: true }));
+            }
+            None => return Ok(dead()),
+        };
         let tried = BindingTry { account: portfolio.account, id: invitation.id.clone(), right, now };
         let subject = from_page(&portfolio.name, &request.source);
         match self.store.try_binding(tried, self.told_on_page(audit::Event::Binding, subject)).await? {
             Binding::Dead => Ok(dead()),
-            Binding::Wrong(tries_left) => Ok(binding_result::Kind::Wrong(WrongBinding { tries_left })),
+            Binding::Wrong(tries_left) => {
+                Ok(binding_result::Kind::Wrong(WrongBinding { tries_left, malformed: false }))
+            }
             Binding::Right => match self.invitee(&portfolio).await? {
                 Some(account) => {
-                    self.show_key(&portfolio, &account, (&invitation.id, invitation.expires)).await
+                    self.show_key(&portfolio, account, (&invitation.id, invitation.expires)).await
                 }
                 None => Ok(dead()),
             },
@@ -182,43 +151,44 @@ impl Ports {
         let found = self.directory.by_name(Lane::Other, &name, &force.named).await?;
         let Some(account) = found.filter(|account| account.uid == portfolio.uid) else { return Ok(None) };
         let decision = self.decide(&force, &account, Some(portfolio), Place::default());
-        Ok(decision.methods.contains(&Method::Totp).then_some(account))
+        let has_room = portfolio.factors.len() < MOST_FACTORS;
+        Ok((has_room && decision.methods.contains(&Method::Totp)).then_some(account))
     }
 
     /// A key for an invitation: the one that was shown before, or a new one. Who comes again has a session of their own.
     async fn show_key(
-        &self,
+        self: &Arc<Self>,
         portfolio: &Portfolio,
-        account: &Account,
+        account: Account,
         (invitation, until): (&FactorId, Timestamp),
     ) -> Result<binding_result::Kind, Undecided> {
-        let mut shown = self.shown.lock().await;
-        shown.forget_old(self.clock.now());
-        let before = shown.take(invitation);
-        if shown.sessions.len() >= MOST {
-            return Err(Undecided::Conflict("too many people enroll at once; try again later".to_owned()));
-        }
-        let pending = match before {
-            Some(pending) => pending,
+        self.shown.forget_old(self.clock.now());
+        let name = account.name.clone();
+        let (pending, setup) = match self.shown.take(invitation).await {
+            Some(before) => before,
             None => {
                 let parameters = self.in_force().config.totp.parameters();
                 let length = parameters.algorithm.key_length();
                 let key = Secret::new(random::bytes(self.random.as_ref(), length)?);
-                Pending { key, parameters, label: String::new() } // chosen when it is stored
+                let wanted = self.wants_recovery(portfolio, &account);
+                let label = String::new(); // chosen when it is stored
+                (Pending { key, parameters, label }, Setup::begin(self, account, wanted))
             }
         };
         let session = LinkToken::generate(self.random.as_ref())?;
-        let (text, offer) = (session.text().to_owned(), self.offer(&pending, &account.name)?);
+        let offer = self.offer(&pending, &name)?;
         let user =
             UserName::parse(&portfolio.name).map_err(|_| Undecided::Malformed("a name in the store"))?;
-        let (invitation, state) = (invitation.clone(), State::Waits(pending));
-        let entry = Session { invitation, user, uid: portfolio.uid, until, state };
-        shown.sessions.insert(LinkToken::digest(&text), entry);
-        Ok(binding_result::Kind::Bound(Bound {
-            session: text,
-            offer: Some(offer),
-            user: account.name.clone(),
-        }))
+        let new = Session::new(invitation.clone(), (user, portfolio.uid), until, (pending, setup));
+        self.shown.keep(LinkToken::digest(session.text()), new)?;
+        let (session, offer) = (session.text().to_owned(), Some(offer));
+        Ok(binding_result::Kind::Bound(Bound { session, offer, user: name }))
+    }
+
+    /// Whether recovery codes come with an app of theirs.
+    fn wants_recovery(&self, portfolio: &Portfolio, account: &Account) -> bool {
+        let decision = self.decide(&self.in_force(), account, Some(portfolio), Place::default());
+        decision.recovery && portfolio.recovery_left == 0 && decision.renewing().contains(&Method::Totp)
     }
 
     fn offer(&self, pending: &Pending, user: &str) -> Result<Offer, Undecided> {
@@ -228,66 +198,86 @@ impl Ports {
         Ok(Offer { secret, uri: uri.expose().clone() })
     }
 
+    /// In a task of its own: a browser that goes away in the middle takes nothing back, and finds the same page again.
     async fn confirm_app(
-        &self,
+        self: &Arc<Self>,
         _: &EnrollmentPage,
         request: &ConfirmAppRequest,
     ) -> Result<confirm_app_result::Kind, Undecided> {
         if self.trust_in_clock() != Trust::Believed {
             return Err(answers::clock_is_off());
         }
-        let dead = || Ok(confirm_app_result::Kind::Dead(DeadLink {}));
-        let digest = LinkToken::digest(&request.session);
-        // Held until it is stored: a form that is sent twice is answered twice alike.
-        let mut shown = self.shown.lock().await;
-        shown.forget_old(self.clock.now());
-        let Some(session) = shown.sessions.get_mut(&digest) else { return dead() };
-        let pending = match &session.state {
+        self.shown.forget_old(self.clock.now());
+        let Some(session) = self.shown.find(&LinkToken::digest(&request.session)) else { return Ok(dead()) };
+        let (ports, code, source) =
+            (Arc::clone(self), Code::parse(&request.code).ok(), request.source.clone());
+        let confirming = tokio::spawn(async move { ports.confirm(&session, code, &source).await });
+        confirming.await.map_err(|_| Undecided::Store(StoreError::Stopped))?
+    }
+
+    async fn confirm(
+        self: &Arc<Self>,
+        session: &Session,
+        code: Option<Code>,
+        source: &str,
+    ) -> Result<confirm_app_result::Kind, Undecided> {
+        let mut state = session.state.lock().await;
+        let pending = match &*state {
             State::Enrolled { label, recovery } => return Ok(enrolled(label, recovery)),
-            State::Waits(pending) => pending,
+            State::Over => return Ok(dead()),
+            State::Waits(pending, _) => pending,
         };
         let portfolio = self.store.portfolio(&session.user).await?.filter(|of| of.uid == session.uid);
         let account = match &portfolio {
             Some(portfolio) => self.invitee(portfolio).await?,
             None => None,
         };
-        let (Some(portfolio), Some(account)) = (portfolio, account) else { return dead() };
+        let (Some(portfolio), Some(account)) = (portfolio, account) else { return Ok(dead()) };
         let window = self.in_force().config.totp.accepted();
-        let code = Code::parse(&request.code).ok();
         let Some(matched) = code.and_then(|code| pending.confirm(&code, self.clock.now(), window)) else {
             let offer = Some(self.offer(pending, &account.name)?);
-            return Ok(confirm_app_result::Kind::Wrong(WrongAppCode { offer, user: account.name }));
+            return Ok(confirm_app_result::Kind::Wrong(WrongAppCode { offer, user: account.name.clone() }));
         };
-        let who = (&portfolio, &account);
-        let stored = self.store_app(who, pending, (matched, &session.invitation), &request.source).await?;
-        let Some((label, recovery)) = stored else {
-            shown.sessions.remove(&digest);
-            return dead();
+        let State::Waits(pending, mut setup) = std::mem::replace(&mut *state, State::Over) else {
+            return Ok(dead());
         };
-        let page = enrolled(&label, &recovery);
-        session.state = State::Enrolled { label, recovery };
-        session.until = self.clock.now().after(AGAIN);
-        Ok(page)
+        let key = Secret::new(pending.key.expose().clone());
+        let parameters = pending.parameters;
+        let wanted = self.wants_recovery(&portfolio, &account);
+        let stored = self
+            .store_app((&portfolio, &account), pending, (matched, session), (&mut setup, wanted), source)
+            .await;
+        match stored {
+            Ok(Some((label, recovery))) => {
+                let page = enrolled(&label, &recovery);
+                *state = State::Enrolled { label, recovery };
+                session.ends_soon(self.clock.now());
+                Ok(page)
+            }
+            Ok(None) => Ok(dead()),
+            Err(error) => {
+                // Nothing was stored: the same key waits on.
+                let pending = Pending { key, parameters, label: String::new() };
+                *state = State::Waits(pending, Setup::begin(self, account, wanted));
+                Err(error)
+            }
+        }
     }
 
     /// Stores the factor and its recovery codes, and ends the link; `None`: that was over already.
     async fn store_app(
         &self,
         (portfolio, account): (&Portfolio, &Account),
-        pending: &Pending,
-        (matched, invitation): (Match, &FactorId),
+        pending: Pending,
+        (matched, session): (Match, &Session),
+        (setup, wanted): (&mut Setup, bool),
         source: &str,
     ) -> Result<Option<(String, Vec<Secret<String>>)>, Undecided> {
-        let decision = self.decide(&self.in_force(), account, Some(portfolio), Place::default());
-        let needs_codes =
-            decision.recovery && portfolio.recovery_left == 0 && decision.renewing().contains(&Method::Totp);
-        let (codes, rows) =
-            if needs_codes { self.new_recovery_set().await? } else { (Vec::new(), Vec::new()) };
+        let (codes, rows) = if wanted { setup.recovery().await? } else { (Vec::new(), Vec::new()) };
         let taken: Vec<_> = portfolio.factors.iter().map(|factor| factor.label.as_str()).collect();
         let label = choose_label("", &taken).map_err(Undecided::Conflict)?;
-        let key = Secret::new(pending.key.expose().clone());
-        let pending = Pending { key, parameters: pending.parameters, label: label.clone() };
-        let proof = Proof::Invitation(matched, invitation.clone());
+        let pending = Pending { label: label.clone(), ..pending };
+        let proof = Proof::Invitation(matched, session.invitation.clone());
         let new = self.new_factor((&account.name, account.uid), pending, proof, rows)?;
         let mut record = self.told_on_page(audit::Event::Enroll, from_page(&account.name, source));
         (record.method, record.reason) = (Method::Totp.name(), new.id.0.clone());
@@ -303,6 +293,10 @@ impl Ports {
         let (time, outcome) = (self.clock.now(), audit::Outcome::Granted);
         audit::Record { time, event, subject, method: "", outcome, reason: String::new() }
     }
+}
+
+fn dead() -> confirm_app_result::Kind {
+    confirm_app_result::Kind::Dead(DeadLink {})
 }
 
 fn enrolled(label: &str, recovery: &[Secret<String>]) -> confirm_app_result::Kind {

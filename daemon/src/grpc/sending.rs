@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The person gets a prompt after so long, whatever a server does meanwhile.
-const PROMPT: Duration = Duration::from_millis(1500);
+pub(super) const PROMPT: Duration = Duration::from_millis(1500);
 
 /// A code that was sent for a conversation, and dies with it.
 pub(super) struct Live {
@@ -193,23 +193,31 @@ impl Ports {
         subject: audit::Subject,
     ) -> Outcome {
         let (ports, force) = (Arc::clone(self), Arc::clone(force));
-        let giving = tokio::spawn(async move {
-            let attempts = ports.channels.send(&force.config, &message).await;
-            let outcome = fate(&attempts);
-            if attempts.is_empty() {
-                ports.told_of_sending(subject, message.by, audit::Outcome::Denied, outcome.word()).await;
-                return outcome;
-            }
-            for attempt in attempts {
-                ports.told_of_attempt(subject.clone(), message.by, &attempt).await;
-            }
-            outcome
-        });
+        let giving = tokio::spawn(async move { ports.give_away_patiently(&force, &message, subject).await });
         match tokio::time::timeout(PROMPT, giving).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Outcome::Unavailable { why: "stopped", after: None },
             Err(_) => Outcome::Unknown,
         }
+    }
+
+    /// The same, for whoever waits until it is known.
+    pub(super) async fn give_away_patiently(
+        &self,
+        force: &InForce,
+        message: &Message,
+        subject: audit::Subject,
+    ) -> Outcome {
+        let attempts = self.channels.send(&force.config, message).await;
+        let outcome = fate(&attempts);
+        if attempts.is_empty() {
+            self.told_of_sending(subject, message.by, audit::Outcome::Denied, outcome.word()).await;
+            return outcome;
+        }
+        for attempt in attempts {
+            self.told_of_attempt(subject.clone(), message.by, &attempt).await;
+        }
+        outcome
     }
 
     /// In the trail: who was asked, and what they said.

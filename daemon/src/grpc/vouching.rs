@@ -14,7 +14,7 @@ use crate::{
     access::Owner,
     audit,
     engine::{
-        invitation::{Binding, BindingTry},
+        invitation::{Binding, BindingTry, Grant},
         policy::{Decision, Method},
         prompt,
         proof::{self, Accepted, Attempt, Candidate, Settled},
@@ -75,7 +75,7 @@ pub(super) async fn vouch(
 }
 
 /// The binding code that an administrator handed over: for somebody whose account has no password. The link is in nobody's way
-/// here: whose account it is the kernel says.
+/// here: whose account it is the kernel says. One that a login showed is not enough by itself: it goes with the mail.
 pub(super) async fn binding_code(
     ports: &Ports,
     owner: &Owner,
@@ -83,13 +83,20 @@ pub(super) async fn binding_code(
     talk: &mut Talk,
 ) -> Result<Vouched, End> {
     let over = "there is no invitation for you, or it is over; ask your administrator (twinlock user invite)";
-    let open = own.portfolio.as_ref().and_then(|portfolio| Some((portfolio, portfolio.invitation.as_ref()?)));
+    let open = own.portfolio.as_ref().and_then(|portfolio| {
+        let invitation = portfolio.invitation.as_ref()?;
+        (invitation.grant == Grant::Administrator).then_some((portfolio, invitation))
+    });
     let Some((portfolio, invitation)) = open else { return refused(Reason::NotAllowed, over) };
     let code = ports.binding_code(portfolio, invitation)?;
     let mut text = "Binding code: ".to_owned();
     loop {
         let answer = talk.ask(Subject::BindingCode, &text).await?;
-        let right = BindingCode::parse(&answer.text).is_some_and(|typed| typed.is(&code));
+        let Some(typed) = BindingCode::parse(&answer.text) else {
+            "It looks like AB12-CD34. Binding code: ".clone_into(&mut text); // not charged
+            continue;
+        };
+        let right = typed.is(&code);
         let (account, id, now) = (portfolio.account, invitation.id.clone(), ports.clock.now());
         let tried = BindingTry { account, id, right, now };
         let record = record(ports, audit::Event::Binding, owner, own, audit::Outcome::Granted, "");

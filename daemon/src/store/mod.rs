@@ -126,8 +126,8 @@ pub trait Store: Ledger<Error = StoreError> {
     /// The account of a link, by the digest of its token; it may be over.
     async fn invited(&self, token: [u8; 32]) -> Result<Option<Portfolio>, StoreError>;
 
-    /// Ends an account's invitation.
-    async fn end_invitation(&self, account: AccountId) -> Result<(), StoreError>;
+    /// Ends this invitation, if no newer one did.
+    async fn end_invitation(&self, id: FactorId) -> Result<(), StoreError>;
 
     /// Somebody typed a binding code: counts it if it was wrong; the last wrong one ends the link. What came of it goes into
     /// the trail with `record`.

@@ -165,7 +165,7 @@ impl EnrollmentPage for Fake {
             state.tries_left -= 1;
             match state.tries_left {
                 0 => binding_result::Kind::Dead(DeadLink {}),
-                tries_left => binding_result::Kind::Wrong(WrongBinding { tries_left }),
+                tries_left => binding_result::Kind::Wrong(WrongBinding { tries_left, malformed: false }),
             }
         };
         Ok(Response::new(BindingResult { kind: Some(kind) }))

@@ -25,9 +25,15 @@ async fn a_form_from_elsewhere_reaches_nobody() {
     for good in [opened.binding(BINDING), proven.code(CODE)] {
         let cases = [
             ("no cookie", good.clone().without("cookie")),
-            ("another cookie", good.clone().instead("cookie", "__Host-twinlock=f.AAAA")),
+            (
+                "another cookie",
+                good.clone().instead("cookie", "__Host-twinlock=f.AAAA; __Host-twinlock-session=s.AAAA"),
+            ),
             ("a cookie without its prefix", good.clone().instead("cookie", "twinlock=f.AAAA")),
-            ("two cookies", good.clone().header("cookie", "__Host-twinlock=f.AAAA")),
+            (
+                "two cookies",
+                good.clone().header("cookie", "__Host-twinlock=f.AAAA; __Host-twinlock-session=s.AAAA"),
+            ),
             ("wrong origin", good.clone().instead("origin", "https://evil.example")),
             ("null origin", good.clone().instead("origin", "null")),
             ("http origin", good.clone().instead("origin", "http://mfa.example.com")),
@@ -57,7 +63,7 @@ async fn one_form_is_no_good_for_another() {
     refused(&bed, "the form of another link", elsewhere, 403).await;
     refused(&bed, "the first cookie at the end", opened.code(CODE), 403).await;
     refused(&bed, "the last cookie at the beginning", proven.binding(BINDING), 403).await;
-    let invented = proven.code(CODE).instead("cookie", "__Host-twinlock=s.c2VTU2lPbg");
+    let invented = proven.code(CODE).instead("cookie", "__Host-twinlock-session=s.c2VTU2lPbg");
     refused(&bed, "an invented session", invented, 403).await;
 }
 

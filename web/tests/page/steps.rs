@@ -20,7 +20,7 @@ async fn a_link_a_binding_code_and_a_code_of_the_app_make_an_enrollment() {
 
     let second = bed.send(&Opened::of(&first).binding("ab12 cd34")).await;
     assert_eq!((second.status, second.title()), (200, "Connect your app - Example Corp"));
-    assert!(second.headers["set-cookie"].starts_with("__Host-twinlock=s."));
+    assert!(second.headers["set-cookie"].starts_with("__Host-twinlock-session=s."));
     assert!(second.body.contains("GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ"));
     assert!(second.body.contains(&format!("href=\"{}\"", URI.replace('&', "&#38;"))), "{}", second.body);
     assert!(second.body.contains("role=\"img\" aria-label=\"QR code"));
@@ -31,7 +31,7 @@ async fn a_link_a_binding_code_and_a_code_of_the_app_make_an_enrollment() {
     assert_eq!((third.status, third.title()), (200, "Your second factor is set up - Example Corp"));
     assert!(RECOVERY.iter().all(|code| third.body.contains(&format!("<li>{code}</li>"))));
     assert!(
-        third.headers["set-cookie"].contains("__Host-twinlock=; ")
+        third.headers["set-cookie"].contains("__Host-twinlock-session=; ")
             && third.headers["set-cookie"].contains("Max-Age=0")
     );
     let source = || "127.0.0.1".to_owned();

@@ -150,10 +150,13 @@ pub(super) fn add_factor(
     new: &NewFactor,
     record: &audit::Record,
 ) -> Result<Added, StoreError> {
+    let before = portfolio(connection, &new.user)?;
+    if matches!(new.proof, Proof::Invitation(..)) && before.is_none() {
+        return Ok(Added::NotFirst); // forgotten meanwhile
+    }
     let Some(account) = account_for(connection, &new.user, new.uid, new.now)? else {
         return Ok(Added::OtherUid);
     };
-    let before = portfolio(connection, &new.user)?;
     let vouches = |by: Option<&FactorId>| before.as_ref().is_some_and(|before| before.vouches(by));
     let (active, matched) = match &new.proof {
         Proof::FirstFactor(_) | Proof::OwnFile if !before.as_ref().is_none_or(Portfolio::is_empty) => {
@@ -323,10 +326,10 @@ pub(super) fn adopt(
     record: &audit::Record,
 ) -> Result<(), StoreError> {
     invitations::end(connection, account)?; // its code is sealed for the other uid
-    connection
+    let bound = connection
         .execute("UPDATE account SET uid = ?2 WHERE id = ?1", params![account.0, uid])
         .map_err(unavailable)?;
-    if keys::reseal(connection, secrets)? as usize != secrets.len() {
+    if bound != 1 || keys::reseal(connection, secrets)? as usize != secrets.len() {
         // The savepoint takes everything back.
         return Err(StoreError::Unavailable("the account changed meanwhile; try again".to_owned()));
     }

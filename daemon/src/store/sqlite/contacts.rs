@@ -88,6 +88,7 @@ pub(super) fn set_contact(
     if !enough {
         return Ok(Added::NotFirst);
     }
+    end_link(connection, account, contact.kind)?;
     connection
         .execute(
             "INSERT INTO contact (id, account, kind, masked, sealed, key_version, verified, created,
@@ -129,6 +130,7 @@ pub(super) fn remove_contact(
     kind: ContactKind,
     record: &audit::Record,
 ) -> Result<bool, StoreError> {
+    end_link(connection, account, kind)?;
     let removed = connection
         .execute("DELETE FROM contact WHERE account = ?1 AND kind = ?2", params![account.0, kind.name()])
         .map_err(unavailable)?;
@@ -137,6 +139,18 @@ pub(super) fn remove_contact(
         trail::append(connection, record)?;
     }
     Ok(removed == 1)
+}
+
+/// A link that was mailed to an address ends when that changes; one that went elsewhere does not.
+fn end_link(connection: &Connection, account: AccountId, kind: ContactKind) -> Result<(), StoreError> {
+    connection
+        .execute(
+            "DELETE FROM invitation WHERE account = ?1 AND ?2 = 'email'
+             AND masked IN (SELECT masked FROM contact WHERE account = ?1 AND kind = 'email')",
+            params![account.0, kind.name()],
+        )
+        .map(drop)
+        .map_err(unavailable)
 }
 
 /// What was sent to a contact before it changed is of no use any more.

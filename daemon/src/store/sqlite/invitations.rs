@@ -18,7 +18,8 @@ pub(super) fn of(
 ) -> Result<Option<InvitationRecord>, StoreError> {
     connection
         .prepare_cached(
-            "SELECT id, sealed, key_version, masked, expires, code_expires FROM invitation WHERE account = ?1",
+            "SELECT id, sealed, key_version, masked, expires, code_expires, by_login, wrong FROM invitation
+             WHERE account = ?1",
         )
         .and_then(|mut statement| {
             statement
@@ -26,7 +27,9 @@ pub(super) fn of(
                     Ok(InvitationRecord {
                         id: FactorId(row.get(0)?),
                         code: Sealed { bytes: row.get(1)?, key_version: row.get(2)? },
+                        grant: granted(row.get(6)?),
                         masked: row.get(3)?,
+                        wrong: row.get(7)?,
                         expires: Timestamp(row.get(4)?),
                         code_expires: Timestamp(row.get(5)?),
                     })
@@ -131,8 +134,17 @@ pub(super) fn grant(
             let of = |row: &rusqlite::Row<'_>| row.get::<_, bool>(0);
             statement.query_row(params![account.0, id.0, now.0], of).optional()
         })
-        .map(|by_login| by_login.map(|by_login| if by_login { Grant::Login } else { Grant::Administrator }))
+        .map(|by_login| by_login.map(granted))
         .map_err(unavailable)
+}
+
+const fn granted(by_login: bool) -> Grant {
+    if by_login { Grant::Login } else { Grant::Administrator }
+}
+
+/// See [`crate::store::Store::end_invitation`].
+pub(super) fn end_this(connection: &Connection, id: &FactorId) -> Result<(), StoreError> {
+    connection.execute("DELETE FROM invitation WHERE id = ?1", [&id.0]).map(drop).map_err(unavailable)
 }
 
 /// What a link could do for an account is done, or shall not be any more.

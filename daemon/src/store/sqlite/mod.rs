@@ -287,8 +287,8 @@ impl Store for Sqlite {
         self.read(|connection| invitations::invited(connection, token))
     }
 
-    async fn end_invitation(&self, account: AccountId) -> Result<(), StoreError> {
-        self.write(move |connection| invitations::end(connection, account)).await
+    async fn end_invitation(&self, id: FactorId) -> Result<(), StoreError> {
+        self.write(move |connection| invitations::end_this(connection, &id)).await
     }
 
     async fn try_binding(&self, tried: BindingTry, record: audit::Record) -> Result<Binding, StoreError> {
