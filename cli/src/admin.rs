@@ -70,12 +70,12 @@ pub async fn user(runtime_dir: &Path, command: &User, json: bool) -> Result<(), 
         User::Contact { .. } | User::Require { .. } | User::Exempt { .. } | User::OpenEnrollment { .. } => {
             flags::set(runtime_dir, command, json).await
         }
-        User::Invite { .. } => invite::run(runtime_dir, command, json).await,
-        User::Reset { .. }
-        | User::Bypass { .. }
-        | User::Unlock { .. }
-        | User::Adopt { .. }
-        | User::Purge { .. } => lifecycle::run(runtime_dir, command, json).await,
+        User::Invite(options) => invite::run(runtime_dir, options, json).await,
+        User::Reset { name } => lifecycle::reset(runtime_dir, name, json).await,
+        User::Unlock { name } => lifecycle::unlock(runtime_dir, name, json).await,
+        User::Bypass(options) => lifecycle::bypass(runtime_dir, options, json).await,
+        User::Adopt { name } => lifecycle::adopt(runtime_dir, name, json).await,
+        User::Purge { name } => lifecycle::purge(runtime_dir, name, json).await,
     }
 }
 

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use supply::{GoogleAuthenticator, Migrate, Provider, Token, TokenFormat};
 use twinlock_proto::qr;
-pub use user::{Provision, ProvisionTotp, User};
+pub use user::{Bypass, Invite, Provision, ProvisionTotp, User};
 
 /// Your second factor, and the administration of others'
 #[derive(Debug, Parser)]

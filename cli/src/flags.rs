@@ -54,10 +54,10 @@ pub async fn set(runtime_dir: &Path, command: &User, json: bool) -> Result<(), F
         | User::Enroll { .. }
         | User::Reset { .. }
         | User::Unlock { .. }
-        | User::Invite { .. }
+        | User::Invite(_)
         | User::Adopt { .. }
         | User::Purge { .. }
-        | User::Bypass { .. } => Err(Failure::usage("that says nothing of a user")),
+        | User::Bypass(_) => Err(Failure::usage("that says nothing of a user")),
     }
 }
 

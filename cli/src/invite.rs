@@ -7,7 +7,7 @@ use twinlock_proto::v1::{GroupInvitation, Invitation, InviteRequest};
 
 use crate::{
     admin::{client, request},
-    args::User,
+    args::Invite,
     failure::{Failure, NO, answered_at_length, answered_slowly},
     output::{self, clean, line},
 };
@@ -43,10 +43,8 @@ struct MemberJson {
 }
 
 /// Carries the command out.
-pub async fn run(runtime_dir: &Path, command: &User, json: bool) -> Result<(), Failure> {
-    let User::Invite { name, group, email, no_mail } = command else {
-        return Err(Failure::usage("that invites nobody"));
-    };
+pub async fn run(runtime_dir: &Path, command: &Invite, json: bool) -> Result<(), Failure> {
+    let Invite { name, group, email, no_mail } = command;
     let message = InviteRequest {
         user: name.clone().unwrap_or_default(),
         group: group.clone().unwrap_or_default(),

@@ -193,6 +193,32 @@ fn a_factor_is_removed_with_a_code_and_not_without() {
 }
 
 #[test]
+fn a_lost_phone_is_replaced_with_a_recovery_code_and_the_old_one_is_worth_nothing() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    world::stack("ours", OURS);
+    let (lost, codes) = enroll();
+    assert_eq!(log_in("alice", &codes[0]).code, pam::SUCCESS, "in, without the phone");
+    let mut command = as_user("alice", "twinlock");
+    command.args(["enroll", "totp", "--label", "new phone", "--qr", "none"]);
+    let mut terminal = Terminal::run(command);
+    terminal.answer("Verification code of a factor you have: ", &codes[1]);
+    let text = terminal.expect("then type the code it shows: ");
+    let key = text.lines().find_map(|line| line.trim().strip_prefix("Key: ")).unwrap();
+    let found = Phone::with_key(key.trim());
+    terminal.type_line(&found.code(0));
+    terminal.expect("counts from now on");
+    let mut command = as_user("alice", "twinlock");
+    command.args(["remove", "app"]);
+    let mut terminal = Terminal::run(command);
+    terminal.answer("Verification code: ", &found.code(1));
+    assert_eq!(terminal.finish().1, 0);
+    let finder = pamhost::run(&["-s", "ours", "-u", "alice", &lost.code(1), "x", "x", "x"]);
+    assert_eq!(finder.code, pam::AUTH_ERR, "whoever has it now");
+    assert_eq!(log_in("alice", &codes[2]).code, pam::SUCCESS, "the rest of the set goes on");
+}
+
+#[test]
 fn completions_are_scripts_that_their_shells_read() {
     let _world = World::new();
     let script = root(&["completions", "bash"]);

@@ -49,19 +49,7 @@ pub enum User {
         remove: Option<ContactKind>,
     },
     /// Give out a link by which a user sets up an authenticator app in a browser, and the binding code that it asks for
-    Invite {
-        #[arg(required_unless_present = "group")]
-        name: Option<String>,
-        /// Everybody in this group who has no factor
-        #[arg(long, conflicts_with_all = ["name", "email"])]
-        group: Option<String>,
-        /// Where to mail it, instead of the user's own address; it is not kept
-        #[arg(long, value_name = "ADDRESS")]
-        email: Option<String>,
-        /// Do not mail it: you hand it over
-        #[arg(long, conflicts_with = "email")]
-        no_mail: bool,
-    },
+    Invite(Invite),
     /// Require a second factor of a user, whatever the roles say
     Require {
         name: String,
@@ -101,18 +89,7 @@ pub enum User {
     /// Forget the failures that throttle an account
     Unlock { name: String },
     /// Hand out a code that lets a user in without their factor, for a time
-    Bypass {
-        name: String,
-        /// Why: it stands in the audit trail
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
-        /// How long it lives, up to 24h
-        #[arg(long = "for", value_name = "TIME", default_value = "4h", value_parser = humantime::parse_duration)]
-        lifetime: std::time::Duration,
-        /// How often it can be used, up to 10
-        #[arg(long, default_value_t = 1)]
-        uses: u32,
-    },
+    Bypass(Bypass),
 }
 
 /// What can be contacted.
@@ -160,4 +137,33 @@ pub struct ProvisionTotp {
     /// Write the QR code to this new file, for printing, instead of showing the key; `-` for standard output
     #[arg(long, value_name = "FILE", conflicts_with = "qr")]
     pub png: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Invite {
+    #[arg(required_unless_present = "group")]
+    pub name: Option<String>,
+    /// Everybody in this group who has no factor
+    #[arg(long, conflicts_with_all = ["name", "email"])]
+    pub group: Option<String>,
+    /// Where to mail it, instead of the user's own address; it is not kept
+    #[arg(long, value_name = "ADDRESS")]
+    pub email: Option<String>,
+    /// Do not mail it: you hand it over
+    #[arg(long, conflicts_with = "email")]
+    pub no_mail: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Bypass {
+    pub name: String,
+    /// Why: it stands in the audit trail
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// How long it lives, up to 24h
+    #[arg(long = "for", value_name = "TIME", default_value = "4h", value_parser = humantime::parse_duration)]
+    pub lifetime: std::time::Duration,
+    /// How often it can be used, up to 10
+    #[arg(long, default_value_t = 1)]
+    pub uses: u32,
 }

@@ -65,6 +65,28 @@ pub struct Login {
     pub began: Timestamp,
 }
 
+#[cfg(test)]
+impl Login {
+    /// Somebody who has nothing yet, for the tests of the states.
+    pub(super) fn of_somebody(first_factor: FirstFactor, began: Timestamp) -> Self {
+        Self {
+            account: None,
+            key_missing: false,
+            first_factor,
+            asked_of: None,
+            budgets: Vec::new(),
+            source: Source::local("sshd", "", 0),
+            subject: audit::Subject::default(),
+            usual_length: 6,
+            offers: Vec::new(),
+            has_codes: true,
+            tries: 3,
+            resumed: false,
+            began,
+        }
+    }
+}
+
 /// A place that a code can be sent to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offered {

@@ -19,21 +19,11 @@ const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 fn login(first_factor: FirstFactor) -> Login {
     Login {
         account: Some(AccountId(1)),
-        key_missing: false,
-        first_factor,
-        asked_of: None,
         budgets: vec![Budget {
             account: Account::User(AccountId(1)),
             rule: super::super::throttle::Rule { backoff: None, window: None },
         }],
-        source: Source::local("sshd", "", 0),
-        subject: audit::Subject::default(),
-        usual_length: 6,
-        offers: Vec::new(),
-        has_codes: true,
-        tries: 3,
-        resumed: false,
-        began: NOW,
+        ..Login::of_somebody(first_factor, NOW)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
         Counted, Kind,
         totp::{Algorithm, Generator, Parameters},
     },
-    names::{AccountId, FactorId, Source, UserName},
+    names::{FactorId, UserName},
     secret::Sealed,
 };
 
@@ -28,21 +28,7 @@ fn decision(verdict: Verdict) -> Decision {
 }
 
 fn begin(verdict: Verdict, first_factor: FirstFactor, resumed: bool) -> Turn {
-    let login = Login {
-        account: None::<AccountId>,
-        key_missing: false,
-        first_factor,
-        asked_of: None,
-        budgets: Vec::new(),
-        source: Source::local("sshd", "", 0),
-        subject: audit::Subject::default(),
-        usual_length: 6,
-        offers: Vec::new(),
-        has_codes: true,
-        tries: 3,
-        resumed,
-        began: NOW,
-    };
+    let login = Login { resumed, ..Login::of_somebody(first_factor, NOW) };
     conversation::begin(login, decision(verdict), Standing::Open, NOW)
 }
 

@@ -9,27 +9,12 @@ use crate::{
         policy::{Decision, Requirement, Verdict, stranger},
         throttle::Standing,
     },
-    names::Source,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(59);
 
 fn begin(first_factor: FirstFactor) -> Turn {
-    let login = Login {
-        account: None,
-        key_missing: false,
-        first_factor,
-        asked_of: None,
-        budgets: Vec::new(),
-        source: Source::local("sshd", "", 0),
-        subject: audit::Subject::default(),
-        usual_length: 6,
-        offers: Vec::new(),
-        has_codes: true,
-        tries: 3,
-        resumed: false,
-        began: NOW,
-    };
+    let login = Login::of_somebody(first_factor, NOW);
     let decision = Decision { verdict: Verdict::Invite, requirement: Requirement::Required, ..stranger() };
     conversation::begin(login, decision, Standing::Open, NOW)
 }

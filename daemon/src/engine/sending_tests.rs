@@ -1,15 +1,12 @@
 //! Codes that are sent, in one conversation.
 
 use super::*;
-use crate::{
-    audit,
-    engine::{
-        checking::Checked,
-        conversation::{self, Ending, FirstFactor, Login},
-        policy::{Decision, Verdict, stranger},
-        proof::{Accepted, Candidate, Missed, Ruling, tests::settled},
-        throttle::Standing,
-    },
+use crate::engine::{
+    checking::Checked,
+    conversation::{self, Ending, FirstFactor, Login},
+    policy::{Decision, Verdict, stranger},
+    proof::{Accepted, Candidate, Missed, Ruling, tests::settled},
+    throttle::Standing,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
@@ -19,18 +16,9 @@ fn begin(has_codes: bool, methods: &[Method]) -> Turn {
         methods.iter().map(|method| Offered { method: *method, masked: format!("<{}>", method.name()) });
     let login = Login {
         account: Some(AccountId(1)),
-        key_missing: false,
-        first_factor: FirstFactor::Known,
-        asked_of: None,
-        budgets: Vec::new(),
-        source: Source::local("sshd", "", 0),
-        subject: audit::Subject::default(),
-        usual_length: 6,
         offers: offers.collect(),
         has_codes,
-        tries: 3,
-        resumed: false,
-        began: NOW,
+        ..Login::of_somebody(FirstFactor::Known, NOW)
     };
     conversation::begin(login, Decision { verdict: Verdict::Ask, ..stranger() }, Standing::Open, NOW)
 }

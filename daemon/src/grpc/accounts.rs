@@ -53,6 +53,13 @@ impl Ports {
         Ok(Named { account, portfolio: Some(portfolio) })
     }
 
+    /// An account that NSS knows.
+    pub(super) async fn existing(&self, _: &Administrator, user: &str) -> Result<Account, Undecided> {
+        let name = UserName::parse(user).map_err(|_| Undecided::Malformed("that is not a user name"))?;
+        let found = self.directory.by_name(Lane::Admin, &name, &self.in_force().named).await?;
+        found.ok_or_else(|| Undecided::NotFound(format!("there is no user {name}")))
+    }
+
     /// The account of a record, as NSS knows it now; one whose user is gone has no groups. Without a directory the list is
     /// still one, of what then holds: required.
     async fn account_of(&self, portfolio: &Portfolio) -> Result<Account, Undecided> {

@@ -99,10 +99,8 @@ impl Ports {
         by: &Administrator,
         request: &AccountRequest,
     ) -> Result<v1::Account, Undecided> {
-        let name =
-            UserName::parse(&request.user).map_err(|_| Undecided::Malformed("that is not a user name"))?;
-        let found = self.directory.by_name(Lane::Admin, &name, &self.in_force().named).await?;
-        let account = found.ok_or_else(|| Undecided::NotFound(format!("there is no user {name}")))?;
+        let account = self.existing(by, &request.user).await?;
+        let name = UserName::parse(&account.name).map_err(|_| Undecided::Malformed("a user name"))?;
         let nothing = || Undecided::NotFound(format!("nothing is known of {name} here"));
         let portfolio = self.store.portfolio(&name).await?.ok_or_else(nothing)?;
         if portfolio.uid != account.uid {

@@ -95,10 +95,7 @@ impl Ports {
         by: &Administrator,
         request: &InviteRequest,
     ) -> Result<v1::Invitation, Undecided> {
-        let name =
-            UserName::parse(&request.user).map_err(|_| Undecided::Malformed("that is not a user name"))?;
-        let found = self.directory.by_name(Lane::Admin, &name, &self.in_force().named).await?;
-        let account = found.ok_or_else(|| Undecided::NotFound(format!("there is no user {name}")))?;
+        let account = self.existing(by, &request.user).await?;
         self.invite_account(by, &account, request).await
     }
 
