@@ -19,7 +19,7 @@ use tonic::{
     client::Grpc,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
-use twinlock_proto::{ADMIN_SOCKET, LOGIN_SOCKET, USER_SOCKET, connect};
+use twinlock_proto::{ADMIN_SOCKET, LOGIN_SOCKET, USER_SOCKET, WEB_SOCKET, connect};
 use twinlockd::{
     access::Entrance,
     accounts::{Account, Directory, DirectoryError, Lane},
@@ -28,7 +28,7 @@ use twinlockd::{
     config::Config,
     delivery,
     engine::policy::{Ids, Named},
-    grpc::{self, ClockGuard, InForce, Ports},
+    grpc::{self, ClockGuard, InForce, Ports, Shown},
     names::UserName,
     random::SystemRandom,
     seal::KeySource,
@@ -120,6 +120,7 @@ impl World {
             let socket = match service.name() {
                 "Login" => LOGIN_SOCKET,
                 "SelfService" => USER_SOCKET,
+                "EnrollmentPage" => WEB_SOCKET,
                 _ => ADMIN_SOCKET,
             };
             let name = service.full_name().to_owned();
@@ -174,10 +175,14 @@ async fn serve(state: &Path, run: &Path) {
         )),
         openings: RwLock::default(),
         hashing: Ports::places_for_hashing(),
+        shown: Shown::default(),
     });
-    for (entrance, socket) in
-        [(Entrance::Login, LOGIN_SOCKET), (Entrance::User, USER_SOCKET), (Entrance::Admin, ADMIN_SOCKET)]
-    {
+    for (entrance, socket) in [
+        (Entrance::Login, LOGIN_SOCKET),
+        (Entrance::User, USER_SOCKET),
+        (Entrance::Admin, ADMIN_SOCKET),
+        (Entrance::Web { page: 0 }, WEB_SOCKET),
+    ] {
         let listener = UnixListener::bind(run.join(socket)).expect("a socket");
         tokio::spawn(grpc::serve(Arc::clone(&ports), entrance, listener, CancellationToken::new()));
     }
