@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    os::unix::fs::MetadataExt,
+    os::unix::{fs::MetadataExt, net::UnixStream},
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -430,6 +430,56 @@ fn killed_at_any_change_of_a_file_it_leaves_the_one_store_or_the_other() {
         assert!(change < 300, "it never comes to the end");
     }
     assert!(old > 20 && new > 5, "old {old}, new {new}");
+}
+
+#[test]
+fn a_copy_under_the_log_of_a_daemon_that_crashed_is_found() {
+    let (world, daemon, used) = used_since(|daemon| {
+        assert!(daemon.stop().success());
+        sh(&format!("cp {STATE}/twinlock.db /root/copy.db"));
+        Daemon::start(&[])
+    });
+    daemon.signal(nix::sys::signal::Signal::SIGKILL);
+    drop(daemon);
+    assert!(fs::metadata(format!("{STATE}/twinlock.db-wal")).unwrap().len() > 0);
+    sh(&format!("cat /root/copy.db >{STATE}/twinlock.db"));
+    let _daemon = world.daemon();
+    let _log = world.log_with("the store was put back behind twinlockd's back");
+    let told = restores();
+    assert!(told.len() == 1 && told[0].starts_with("found at the start: "), "{told:?}");
+    for code in [used.phone.code(0), used.once[0].clone(), used.once[2].clone()] {
+        assert_ne!(log_in("alice", &code), pam::SUCCESS, "{code}");
+    }
+}
+
+#[test]
+fn a_daemon_that_is_killed_at_any_change_of_a_file_as_it_starts_is_no_other_store() {
+    let world = World::new();
+    drop(world.daemon());
+    // Each start goes on from what the one before left: numbers that only the log has, files that were not written.
+    for change in 1.. {
+        let mut start = Command::new("strace")
+            .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={CHANGES}")])
+            .args(["-e", &format!("inject={CHANGES}:signal=SIGKILL:when={change}")])
+            .args(["twinlockd", "--log-to", "syslog"])
+            .spawn()
+            .unwrap();
+        let ready = wait::until("the end of it, or that it is ready", 20, || {
+            let ended = start.try_wait().unwrap().map(|_| false);
+            ended.or_else(|| UnixStream::connect("/run/twinlock/admin.sock").ok().map(|_| true))
+        });
+        sh("pkill -KILL -x twinlockd; true");
+        let _ = start.wait();
+        if ready {
+            break;
+        }
+        assert!(change < 200, "it never gets ready");
+        if change % 4 == 0 {
+            drop(world.daemon());
+        }
+    }
+    let _daemon = world.daemon();
+    assert_eq!(restores(), Vec::<String>::new());
 }
 
 #[test]

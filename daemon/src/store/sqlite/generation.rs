@@ -1,7 +1,9 @@
 //! A number that grows in the store and in a file beside it: at each start and stop, each hour, and behind each backup. Who
 //! puts an older store back does not put the number back that stands outside of it, and so is found out.
 //!
-//! The file is written behind the store, and before the next number: it is the store's, or one less.
+//! The file is written behind the store, and before the next number: it is the store's, or one less. And the store's stands in
+//! `twinlock.db` itself before the file is written, not in its log alone: a copy that was put back under the log of a daemon that
+//! crashed would take the number from there.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -10,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use super::{files, trail, unavailable, void};
 use crate::{
@@ -78,6 +80,43 @@ pub(super) fn number(connection: &Connection) -> Result<Option<i64>, StoreError>
         .map_err(unavailable)
 }
 
+/// Why the file of the store without its log is not the one that was here last; none if it is, or cannot be read: a daemon that
+/// was cut off as it moved the log may leave half a page. Asked before SQLite puts the two together.
+pub(super) fn suspect_alone(store: &Path, folder: &Path) -> Result<Option<String>, StoreError> {
+    let kept = kept(folder)?;
+    Ok(number_alone(store)
+        .ok()
+        .and_then(|number| put_back(kept, number))
+        .map(|why| format!("without its log, which may be that of the store before, {why}")))
+}
+
+/// The number in the file of the store, whatever its log says.
+fn number_alone(store: &Path) -> rusqlite::Result<Option<i64>> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    let path = store.as_os_str().as_encoded_bytes().iter();
+    let path: String = path
+        .map(|byte| if plain(*byte) { char::from(*byte).to_string() } else { format!("%{byte:02x}") })
+        .collect();
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let alone = Connection::open_with_flags(format!("file:{path}?immutable=1"), flags)?;
+    let has_one = alone.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'generation'")?.exists([])?;
+    if !has_one {
+        return Ok(None);
+    }
+    alone.query_row("SELECT number FROM generation", [], |row| row.get(0)).optional()
+}
+
+/// Moves the log into the file of the store, all of it.
+pub(super) fn settle_log(connection: &Connection) -> Result<(), StoreError> {
+    let (busy, pages, moved): (bool, i64, i64) = connection
+        .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .map_err(unavailable)?;
+    if busy || pages != moved {
+        return Err(StoreError::Unavailable("somebody reads the store, and its log stays".to_owned()));
+    }
+    Ok(())
+}
+
 /// Puts another in its place.
 pub(super) fn set(connection: &Connection, number: i64) -> Result<(), StoreError> {
     connection
@@ -110,10 +149,16 @@ fn put_back(kept: Kept, number: Option<i64>) -> Option<String> {
     }
 }
 
-/// Looks whether a store that is opened was put back, makes void what it must not believe then, and counts on.
-pub(super) fn begin(connection: &mut Connection, folder: &Path, clock: &dyn Clock) -> Result<(), StoreError> {
+/// Looks whether a store that is opened was put back, or is suspected already, makes void what it must not believe then, and
+/// counts on.
+pub(super) fn begin(
+    connection: &mut Connection,
+    folder: &Path,
+    suspected: Option<String>,
+    clock: &dyn Clock,
+) -> Result<(), StoreError> {
     let (kept, number) = (kept(folder)?, number(connection)?);
-    if let Some(why) = put_back(kept, number) {
+    if let Some(why) = put_back(kept, number).or(suspected) {
         let next = behind(kept, number);
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(unavailable)?;
@@ -134,12 +179,14 @@ pub(super) fn begin(connection: &mut Connection, folder: &Path, clock: &dyn Cloc
             "the store was put back behind twinlockd's back ({why}); {}. Bring backups back with twinlock db restore",
             voided.sentence()
         );
-        return tell(keep(folder, next));
+        return tell(settle_log(connection).and_then(|()| keep(folder, next)));
     }
     // The first one: a file without a store's number says that the number is on its way.
     let number = number.unwrap_or(0);
-    let counted = catch_up(folder, kept, number)
+    let counted = settle_log(connection)
+        .and_then(|()| catch_up(folder, kept, number))
         .and_then(|()| set(connection, number.saturating_add(1)))
+        .and_then(|()| settle_log(connection))
         .and_then(|()| keep(folder, number.saturating_add(1)));
     tell(counted)
 }

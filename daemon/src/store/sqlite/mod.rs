@@ -61,6 +61,10 @@ use worker::{Reader, Writer};
 /// File name of the store in the state folder.
 pub const FILE: &str = "twinlock.db";
 
+/// How often, and how long after each other, it is tried to move the log while others look.
+const LOOKS: u32 = 10;
+const LOOK: Duration = Duration::from_millis(50);
+
 /// The store in a state folder.
 pub struct Sqlite {
     writer: Writer,
@@ -91,11 +95,12 @@ impl Sqlite {
         files::check_not_lost(&path, &made_behind_it)?;
         files::create(&path)?;
         files::check_file(&path)?;
+        let suspected = generation::suspect_alone(&path, folder)?;
         files::prepare_log(&path)?;
         upkeep::clean(folder);
         let mut writing = connect(&path)?;
         schema::migrate_with_copy(&mut writing, folder)?;
-        generation::begin(&mut writing, folder, clock)?;
+        generation::begin(&mut writing, folder, suspected, clock)?;
         let reading = || {
             let connection = connect(&path)?;
             connection.pragma_update(None, "query_only", true).map_err(unavailable)?;
@@ -123,10 +128,21 @@ impl Sqlite {
         self.writer.run(verb).await
     }
 
-    /// Writes the generation to its file, which waits for the disk.
+    /// Writes the generation to its file, once it stands in the store's; that waits for the disk.
     async fn keep_generation(&self, number: i64) -> Result<(), StoreError> {
+        for _ in 0..LOOKS {
+            match self.try_keep_generation(number).await {
+                Err(StoreError::Unavailable(_)) => tokio::time::sleep(LOOK).await,
+                kept => return kept,
+            }
+        }
+        self.try_keep_generation(number).await
+    }
+
+    async fn try_keep_generation(&self, number: i64) -> Result<(), StoreError> {
         let folder = self.folder.clone();
         let kept = tokio::task::spawn_blocking(move || {
+            generation::settle_log(&connect(&folder.join(FILE))?)?;
             generation::catch_up(&folder, generation::kept(&folder)?, number)
         });
         kept.await.map_err(|_| StoreError::Stopped)?
