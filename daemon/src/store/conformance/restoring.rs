@@ -297,6 +297,31 @@ async fn everything_old_is_void_in_a_backup_whatever_there_was_before() {
 }
 
 #[tokio::test]
+async fn no_store_that_was_put_aside_is_lost_by_the_next_one() {
+    let World { store, folder } = furnished().await;
+    let mut backup = Vec::new();
+    store.backup().await.unwrap().read_to_end(&mut backup).unwrap();
+    drop(store);
+    let path = folder.path();
+    // As it would be left by somebody who was cut off behind the second name: that one is used.
+    fs::hard_link(file(path), path.join("twinlock.db.before-restore")).unwrap();
+    let mut kept = Vec::new();
+    for n in 1..4 {
+        let there = sql(path, "SELECT number || '' FROM generation");
+        let before = restore(path, &backup).unwrap().before.unwrap();
+        let name = before.file_name().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(name, format!("twinlock.db.before-restore{}", ["", "-2", "-3"][n - 1]));
+        kept.push((before, there));
+    }
+    for (before, there) in kept {
+        let connection = Connection::open(before).unwrap();
+        let number: String =
+            connection.query_row("SELECT number || '' FROM generation", [], |row| row.get(0)).unwrap();
+        assert_eq!(number, there);
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_sound_backup_changes_nothing() {
     let World { store, folder } = furnished().await;
     let mut backup = Vec::new();
