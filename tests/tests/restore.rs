@@ -276,6 +276,11 @@ fn what_is_no_sound_backup_of_this_host_changes_nothing() {
             "trigger",
             "cp $b $f; sqlite3 $f 'CREATE TRIGGER t AFTER INSERT ON audit BEGIN DELETE FROM factor; END'",
         ),
+        (
+            "replaced",
+            "cp $b $f; sqlite3 $f 'DROP TRIGGER audit_is_counted; \
+             CREATE TRIGGER audit_is_counted AFTER INSERT ON audit BEGIN DELETE FROM factor; END'",
+        ),
         ("sealed", "cp $b $f; sqlite3 $f 'UPDATE factor SET sealed = zeroblob(60)'"),
         ("pipe", "mkfifo $f"),
         ("link", "ln -s $b $f"),
@@ -290,6 +295,7 @@ fn what_is_no_sound_backup_of_this_host_changes_nothing() {
         ("/root/newer", "newer twinlockd"),
         ("/root/orphan", "a row of factor belongs to no account"),
         ("/root/trigger", "none of a Twinlock store"),
+        ("/root/replaced", "none of a Twinlock store"),
         ("/root/sealed", "of alice: a sealed secret was changed"),
         ("/root/pipe", "it is no file"),
         ("/root/link", "it is a link"),
