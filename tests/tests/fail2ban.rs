@@ -59,7 +59,8 @@ fn our_filter_counts_each_failed_login_once_by_the_address_that_it_came_from() {
             "failed: rhost=192.0.2.8 service=ours reason=throttled user=\"alice\"",
         ]
     );
-    assert_eq!(hosts(), ["192.0.2.7", "2001:db8::9", "192.0.2.8"]);
+    // Who is throttled may be the one whom others guessed at.
+    assert_eq!(hosts(), ["192.0.2.7", "2001:db8::9"]);
 
     // Who is right, who may not enroll and was never asked for a code, and who is at the host itself: nobody's guess.
     let bob = world.enroll("bob");
@@ -69,7 +70,27 @@ fn our_filter_counts_each_failed_login_once_by_the_address_that_it_came_from() {
         assert!(world::root(&["user", "unlock", "bob"]).status.success());
     }
     let _ = world.log_with("rhost=- service=ours reason=wrong user=\"bob\"");
-    assert_eq!(hosts().len(), 3, "{}", world.log());
+    assert_eq!(hosts().len(), 2, "{}", world.log());
+}
+
+#[test]
+fn who_goes_away_behind_a_wrong_code_has_failed_and_who_goes_away_has_not() {
+    let world = World::new();
+    let _daemon = Daemon::quiet();
+    install();
+    world::stack("ours", OURS);
+    let phone = world.enroll("alice");
+    let wrong = phone.wrong_code();
+    assert_ne!(log_in("alice", "192.0.2.6", &[]), pam::SUCCESS);
+    assert_ne!(log_in("alice", "192.0.2.7", &[&wrong]), pam::SUCCESS);
+    assert_eq!(log_in("alice", "192.0.2.8", &[&phone.code(0)]), pam::SUCCESS);
+    assert_ne!(log_in("alice", "192.0.2.9", &[&phone.code(0)]), pam::SUCCESS, "used, and away");
+    let log = world.log_with("rhost=192.0.2.9 ");
+    assert!(log.contains("failed: rhost=192.0.2.7 service=ours reason=wrong user=\"alice\""), "{log}");
+    assert!(log.contains("failed: rhost=192.0.2.9 service=ours reason=used user=\"alice\""), "{log}");
+    assert_eq!(log.matches("verification failed").count(), 2, "{log}");
+    assert_eq!(hosts(), ["192.0.2.7", "192.0.2.9"]);
+    assert_eq!(world.logins("alice").iter().filter(|login| *login == "abandoned").count(), 3);
 }
 
 #[test]
