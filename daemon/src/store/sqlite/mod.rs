@@ -443,8 +443,8 @@ impl Store for Sqlite {
         self.archive.run(move |connection| trail::read(connection, &filter, limit)).await
     }
 
-    async fn trim(&self, before: Timestamp, most: u32) -> Result<u32, StoreError> {
-        self.write(move |connection| trail::trim(connection, before, most)).await
+    async fn trim(&self, before: Timestamp, now: Timestamp, most: u32) -> Result<u32, StoreError> {
+        self.write(move |connection| trail::trim(connection, (before, now), most)).await
     }
 
     async fn tallies(&self) -> Result<Vec<Tally>, StoreError> {
