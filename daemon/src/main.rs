@@ -3,11 +3,14 @@
 use std::{
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::Parser;
 use twinlockd::{accounts::helper, app, options::Options, telemetry};
 
+/// What still waits for a disk that hangs (figures for Prometheus, in somebody's folder) is left behind then.
+const LEAVE: Duration = Duration::from_secs(1);
 /// The answer is no.
 const NO: u8 = 1;
 /// The configuration is bad.
@@ -45,7 +48,11 @@ fn main() -> ExitCode {
     }));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(app::run(&options)),
+        Ok(runtime) => {
+            let result = runtime.block_on(app::run(&options));
+            runtime.shutdown_timeout(LEAVE);
+            result
+        }
         Err(error) => return fail(EX_UNAVAILABLE, &format!("no runtime: {error}")),
     };
     match result {
