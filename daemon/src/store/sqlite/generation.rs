@@ -47,7 +47,7 @@ pub(super) fn kept(folder: &Path) -> Result<Kept, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Kept::Nothing),
         Err(error) => return Err(files::cannot("read", &path, &error)),
         Ok(file) => {
-            files::check_file(&path)?;
+            files::check_writers(&path)?; // the next number has a mode of its own
             file.take(LONGEST).read_to_end(&mut text).map_err(|error| files::cannot("read", &path, &error))?
         }
     };
@@ -250,7 +250,12 @@ mod tests {
             fs::write(&path, text).unwrap();
             assert_eq!(kept(folder.path()).unwrap(), Kept::Nonsense, "{text:?}");
         }
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(kept(folder.path()).unwrap_err().to_string().contains("chmod 0600"));
+        for (mode, refused) in [(0o644, false), (0o620, true), (0o602, true)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let said = kept(folder.path()).err().map(|error| error.to_string()).unwrap_or_default();
+            assert_eq!(said.contains("chmod 0600"), refused, "{mode:o}: {said}");
+        }
+        keep(folder.path(), 43).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

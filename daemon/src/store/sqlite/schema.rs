@@ -50,7 +50,12 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 pub(super) fn migrate_with_copy(connection: &mut Connection, folder: &Path) -> Result<(), StoreError> {
     let current = version(connection)?;
     if current > 0 && !missing(connection)?.is_empty() {
-        copy(folder, current).map_err(|error| {
+        // The copy of an upgrade before is worth less than one of this.
+        let copied = copy(folder, current).or_else(|error| match remove_copies(folder, None) {
+            0 => Err(error),
+            _ => copy(folder, current),
+        });
+        copied.map_err(|error| {
             StoreError::Unavailable(format!(
                 "it is of an older schema ({current}), and no copy of it can be kept before it is brought up to date: \
                  {error}; make room, then start again"
@@ -108,14 +113,18 @@ fn copy(folder: &Path, version: u32) -> Result<(), StoreError> {
         let _ = fs::remove_file(&draft);
         return copied;
     }
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let older = entry.file_name().to_str().is_some_and(|name| name.starts_with(COPY));
-        if older && entry.path() != kept {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
+    remove_copies(folder, Some(&kept));
     tracing::info!("the store is brought up to date; as it was, it is kept in {}", kept.display());
     Ok(())
+}
+
+/// Removes copies of older schemas, but for one; says how many.
+fn remove_copies(folder: &Path, kept: Option<&Path>) -> usize {
+    let is_copy =
+        |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(|name| name.starts_with(COPY));
+    let copies =
+        fs::read_dir(folder).into_iter().flatten().flatten().filter(is_copy).map(|entry| entry.path());
+    copies.filter(|path| Some(path.as_path()) != kept && fs::remove_file(path).is_ok()).count()
 }
 
 #[cfg(test)]
