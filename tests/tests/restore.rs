@@ -489,6 +489,27 @@ fn a_daemon_that_is_killed_at_any_change_of_a_file_as_it_starts_is_no_other_stor
 }
 
 #[test]
+fn a_store_that_the_key_does_not_open_is_left_as_it_is() {
+    let world = World::new();
+    let daemon = world.daemon();
+    let (_phone, _codes) = enroll_alice();
+    assert!(daemon.stop().success());
+    // The key of another host, and a number that says that the store was put back.
+    sh(&format!("cp {STATE}/key /root/key && head -c 32 /dev/urandom >{STATE}/key"));
+    let kept = fs::read_to_string(format!("{STATE}/generation")).unwrap();
+    fs::write(format!("{STATE}/generation"), "700\n").unwrap();
+    let out = Command::new("twinlockd").args(["--log-to", "stderr"]).output().unwrap();
+    assert!(text(&out.stderr).contains("the sealing key does not open the store"), "{out:?}");
+    assert_eq!(sql("SELECT count(*) FROM spare"), "10");
+    assert_eq!(fs::read_to_string(format!("{STATE}/generation")).unwrap(), "700\n");
+    // Both as they were: it is the store of this host, and nothing is void.
+    sh(&format!("cp /root/key {STATE}/key"));
+    fs::write(format!("{STATE}/generation"), kept).unwrap();
+    let _daemon = world.daemon();
+    assert!(restores().is_empty());
+}
+
+#[test]
 fn a_store_of_an_older_version_is_kept_as_it_was_or_not_touched() {
     let world = World::new();
     sh(&format!("mkdir -m 0700 {STATE} && mount -t tmpfs -o size=300k,mode=0700 small {STATE}"));
@@ -505,8 +526,14 @@ fn a_store_of_an_older_version_is_kept_as_it_was_or_not_touched() {
     assert!(full.status.code() == Some(69) && said.contains("no copy of it can be kept"), "{full:?}");
     assert!(said.contains("make room, then start again"), "{said}");
     assert_eq!(sql("PRAGMA user_version"), "8");
-    sh(&format!("rm {STATE}/filler && mount -o remount,size=10m {STATE}"));
+    // There is if the copy of an upgrade before goes.
+    let other = format!("{STATE}/twinlock.db.schema-7");
+    sh(&format!(
+        "rm {STATE}/filler && mount -o remount,size=10m {STATE} && head -c 8M /dev/zero >{other} && \
+         {{ cat /dev/zero >{STATE}/filler 2>/dev/null; truncate -s -64K {STATE}/filler; }}"
+    ));
     let _daemon = world.daemon();
+    assert!(!Path::new(&other).exists());
     assert_eq!(sql("SELECT name FROM account"), "dora");
     let kept = format!("{STATE}/twinlock.db.schema-8");
     assert_eq!(fs::metadata(&kept).unwrap().mode() & 0o777, 0o600);

@@ -88,6 +88,19 @@ impl Sqlite {
     ///
     /// When modes are too loose, another daemon has it, or SQLite cannot.
     pub fn open(folder: &Path, clock: &dyn Clock) -> Result<Self, StoreError> {
+        Self::open_ours(folder, clock, |_| Ok(()))
+    }
+
+    /// The same, if its keyring is ours to open; nothing is written to a store of another host.
+    ///
+    /// # Errors
+    ///
+    /// As above, and what `ours` says of the keyring, which is not asked while there is none.
+    pub fn open_ours<E: From<StoreError>>(
+        folder: &Path,
+        clock: &dyn Clock,
+        ours: impl FnOnce(&[WrappedKey]) -> Result<(), E>,
+    ) -> Result<Self, E> {
         files::check_folder(folder)?;
         let lock = files::Lock::take(folder)?;
         let path = folder.join(FILE);
@@ -99,6 +112,11 @@ impl Sqlite {
         files::prepare_log(&path)?;
         upkeep::clean(folder);
         let mut writing = connect(&path)?;
+        schema::missing(&writing)?; // of a newer one nothing is understood
+        let ring = if schema::version(&writing)? == 0 { Vec::new() } else { keys::keyring(&writing)? };
+        if !ring.is_empty() {
+            ours(&ring)?;
+        }
         schema::migrate_with_copy(&mut writing, folder)?;
         generation::begin(&mut writing, folder, suspected, clock)?;
         let reading = || {
