@@ -30,7 +30,12 @@ fn main() -> ExitCode {
         return if usable { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     if options.restore {
-        return match app::restore(&options, &mut io::stdin().lock()) {
+        let errand = || app::restore(&options, &mut io::stdin().lock());
+        let restored = match telemetry::during(options.log_to, options.log_level, errand) {
+            Ok(restored) => restored,
+            Err(error) => return fail(EX_UNAVAILABLE, &format!("no log: {error}; nothing has changed")),
+        };
+        return match restored {
             Ok(lines) => {
                 let _ = lines.iter().try_for_each(|line| writeln!(io::stdout(), "{line}"));
                 ExitCode::SUCCESS

@@ -1,11 +1,14 @@
 //! What logs look like to fail2ban: its own filters, and ours for the daemon's line.
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
+use std::{os::unix::net::UnixStream, process::Command};
+
 use twinlock_tests::{
     daemon::Daemon,
     pamhost::{self, pam},
     phone::now,
     ssh::{KEYBOARD_INTERACTIVE, PASSWORD_THEN_CODE, client, outcome},
+    wait,
     world::{self, AUTH_LOG, PASSWORD, World},
 };
 
@@ -145,6 +148,28 @@ fn a_wrong_clock_of_this_host_bans_nobody() {
     let _ = world.log_with("failed: rhost=192.0.2.8 ");
     assert_eq!(hosts(), ["192.0.2.8"]);
     assert_eq!(world.log().matches("verification failed").count(), 1, "{}", world.log());
+}
+
+#[test]
+fn the_line_on_standard_error_ends_with_the_name_too() {
+    let world = World::new();
+    world::stack("ours", OURS);
+    let mut daemon = Command::new("sh")
+        .args(["-c", "exec twinlockd --log-to stderr 2>/root/log"])
+        .spawn()
+        .expect("twinlockd");
+    wait::until("twinlockd", 10, || UnixStream::connect("/run/twinlock/admin.sock").ok());
+    let phone = world.enroll("alice");
+    assert_eq!(log_in("alice", "192.0.2.7", &[phone.wrong_code().as_str(); 3]), pam::AUTH_ERR);
+    let log = wait::until("the line", 5, || {
+        Some(world::sh("cat /root/log")).filter(|log| log.contains("verification failed"))
+    });
+    let line = log.lines().find(|line| line.contains("verification failed")).expect("a line");
+    let said = "verification failed: rhost=192.0.2.7 service=ours reason=wrong user=\"alice\"";
+    assert!(line.ends_with(said), "{line}");
+    assert!(log.contains("ready version="), "others have their fields: {log}");
+    let _ = daemon.kill();
+    let _ = daemon.wait();
 }
 
 #[test]

@@ -173,6 +173,7 @@ fn what_was_used_since_a_backup_is_not_good_again() {
     assert!(code == 1 && said.contains("nothing has changed"), "{said}");
     let (said, code) = asked("yes");
     assert_eq!(code, 0, "{said}");
+    assert!(said.contains("the store is the backup of 20") && said.contains(", by uid 0"), "the log: {said}");
     for part in [
         "systemctl start twinlockd",
         "twinlock.db.before-restore",
@@ -323,6 +324,7 @@ fn what_is_no_sound_backup_of_this_host_changes_nothing() {
     assert!(out.status.code() == Some(1) && text(&out.stderr).contains("another key"), "{out:?}");
     sh(&format!("mv {STATE}/key {STATE}/key.now && cp /root/key {STATE}/key"));
     let out = restore();
+    let _log = world.log_with("the store is the backup of 20");
     assert!(
         out.status.success() && text(&out.stdout).contains("do it again: twinlock key rotate"),
         "{out:?}"
