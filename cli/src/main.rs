@@ -32,8 +32,8 @@ use clap::{CommandFactory, Parser};
 use failure::Failure;
 
 fn main() -> ExitCode {
-    if let Some(file) = migrate::reader() {
-        return migrate::read_own(&file);
+    if let Some(errand) = migrate::errand() {
+        return migrate::read_own(&errand);
     }
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

@@ -2,6 +2,7 @@
 //! them, and says what became of each secret.
 
 mod owned;
+mod reader;
 mod report;
 
 use std::{
@@ -19,7 +20,7 @@ use crate::{
     failure::{Failure, LATER, NO, answered_at_length},
     output::clean,
 };
-pub use owned::{read_own, reader};
+pub use reader::{errand, read_own};
 use report::Report;
 
 /// The largest users file of pam_oath, in bytes.

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::{
     admin::{client, request},
     args::ProvisionTotp,
-    failure::{Failure, answered},
+    failure::{Failure, NO, answered},
     offer,
     output::{self, clean, line},
     picture::Picture,
@@ -85,7 +85,7 @@ pub async fn totp(
 fn undrawn(why: &str, name: &str, provisioned: &Provisioned) -> Failure {
     let (name, factor) = (clean(name), &provisioned.factor);
     Failure::new(
-        crate::failure::NO,
+        NO,
         format!(
             "{why}; factor {factor} of {name} is stored, and nobody has its key: remove it (twinlock remove {factor}, by \
              {name}; or all that {name} has: twinlock user reset {name}), then try again"

@@ -221,11 +221,12 @@ fn configure(options: &Options) -> Result<(Config, Origin), Failure> {
 
 async fn compose(options: &Options, config: Config, origin: &Origin) -> Result<Ports, Failure> {
     let clock = Arc::new(SystemClock::new());
-    let store = Sqlite::open(&options.state_dir, clock.as_ref())?;
     let random = SystemRandom;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let folders = credentials.iter().cloned().chain([PathBuf::from(CREDENTIALS)]).collect();
     let source = KeySource::new(credentials.as_deref(), &options.state_dir);
+    let ours = |ring: &[_]| source.opening(ring, &random).map(drop).map_err(Failure::Key);
+    let store = Sqlite::open_ours(&options.state_dir, clock.as_ref(), ours)?;
     let sealer = unseal(&store, &source, clock.as_ref(), &random).await?;
     let clock_guard = ClockGuard::load(&store, clock.as_ref()).await?;
     let helper = options.runtime_dir.join(MAIL_HELPER);

@@ -3,11 +3,14 @@
 use std::{
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::Parser;
 use twinlockd::{accounts::helper, app, options::Options, telemetry};
 
+/// What still waits for a disk that hangs (figures for Prometheus, in somebody's folder) is left behind then.
+const LEAVE: Duration = Duration::from_secs(1);
 /// The answer is no.
 const NO: u8 = 1;
 /// The configuration is bad.
@@ -27,7 +30,12 @@ fn main() -> ExitCode {
         return if usable { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     if options.restore {
-        return match app::restore(&options, &mut io::stdin().lock()) {
+        let errand = || app::restore(&options, &mut io::stdin().lock());
+        let restored = match telemetry::during(options.log_to, options.log_level, errand) {
+            Ok(restored) => restored,
+            Err(error) => return fail(EX_UNAVAILABLE, &format!("no log: {error}; nothing has changed")),
+        };
+        return match restored {
             Ok(lines) => {
                 let _ = lines.iter().try_for_each(|line| writeln!(io::stdout(), "{line}"));
                 ExitCode::SUCCESS
@@ -45,7 +53,11 @@ fn main() -> ExitCode {
     }));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(app::run(&options)),
+        Ok(runtime) => {
+            let result = runtime.block_on(app::run(&options));
+            runtime.shutdown_timeout(LEAVE);
+            result
+        }
         Err(error) => return fail(EX_UNAVAILABLE, &format!("no runtime: {error}")),
     };
     match result {

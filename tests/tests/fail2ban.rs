@@ -1,11 +1,14 @@
 //! What logs look like to fail2ban: its own filters, and ours for the daemon's line.
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
+use std::{os::unix::net::UnixStream, process::Command};
+
 use twinlock_tests::{
     daemon::Daemon,
     pamhost::{self, pam},
     phone::now,
     ssh::{KEYBOARD_INTERACTIVE, PASSWORD_THEN_CODE, client, outcome},
+    wait,
     world::{self, AUTH_LOG, PASSWORD, World},
 };
 
@@ -59,7 +62,8 @@ fn our_filter_counts_each_failed_login_once_by_the_address_that_it_came_from() {
             "failed: rhost=192.0.2.8 service=ours reason=throttled user=\"alice\"",
         ]
     );
-    assert_eq!(hosts(), ["192.0.2.7", "2001:db8::9", "192.0.2.8"]);
+    // Who is throttled may be the one whom others guessed at.
+    assert_eq!(hosts(), ["192.0.2.7", "2001:db8::9"]);
 
     // Who is right, who may not enroll and was never asked for a code, and who is at the host itself: nobody's guess.
     let bob = world.enroll("bob");
@@ -69,7 +73,27 @@ fn our_filter_counts_each_failed_login_once_by_the_address_that_it_came_from() {
         assert!(world::root(&["user", "unlock", "bob"]).status.success());
     }
     let _ = world.log_with("rhost=- service=ours reason=wrong user=\"bob\"");
-    assert_eq!(hosts().len(), 3, "{}", world.log());
+    assert_eq!(hosts().len(), 2, "{}", world.log());
+}
+
+#[test]
+fn who_goes_away_behind_a_wrong_code_has_failed_and_who_goes_away_has_not() {
+    let world = World::new();
+    let _daemon = Daemon::quiet();
+    install();
+    world::stack("ours", OURS);
+    let phone = world.enroll("alice");
+    let wrong = phone.wrong_code();
+    assert_ne!(log_in("alice", "192.0.2.6", &[]), pam::SUCCESS);
+    assert_ne!(log_in("alice", "192.0.2.7", &[&wrong]), pam::SUCCESS);
+    assert_eq!(log_in("alice", "192.0.2.8", &[&phone.code(0)]), pam::SUCCESS);
+    assert_ne!(log_in("alice", "192.0.2.9", &[&phone.code(0)]), pam::SUCCESS, "used, and away");
+    let log = world.log_with("rhost=192.0.2.9 ");
+    assert!(log.contains("failed: rhost=192.0.2.7 service=ours reason=wrong user=\"alice\""), "{log}");
+    assert!(log.contains("failed: rhost=192.0.2.9 service=ours reason=used user=\"alice\""), "{log}");
+    assert_eq!(log.matches("verification failed").count(), 2, "{log}");
+    assert_eq!(hosts(), ["192.0.2.7", "192.0.2.9"]);
+    assert_eq!(world.logins("alice").iter().filter(|login| *login == "abandoned").count(), 3);
 }
 
 #[test]
@@ -124,6 +148,28 @@ fn a_wrong_clock_of_this_host_bans_nobody() {
     let _ = world.log_with("failed: rhost=192.0.2.8 ");
     assert_eq!(hosts(), ["192.0.2.8"]);
     assert_eq!(world.log().matches("verification failed").count(), 1, "{}", world.log());
+}
+
+#[test]
+fn the_line_on_standard_error_ends_with_the_name_too() {
+    let world = World::new();
+    world::stack("ours", OURS);
+    let mut daemon = Command::new("sh")
+        .args(["-c", "exec twinlockd --log-to stderr 2>/root/log"])
+        .spawn()
+        .expect("twinlockd");
+    wait::until("twinlockd", 10, || UnixStream::connect("/run/twinlock/admin.sock").ok());
+    let phone = world.enroll("alice");
+    assert_eq!(log_in("alice", "192.0.2.7", &[phone.wrong_code().as_str(); 3]), pam::AUTH_ERR);
+    let log = wait::until("the line", 5, || {
+        Some(world::sh("cat /root/log")).filter(|log| log.contains("verification failed"))
+    });
+    let line = log.lines().find(|line| line.contains("verification failed")).expect("a line");
+    let said = "verification failed: rhost=192.0.2.7 service=ours reason=wrong user=\"alice\"";
+    assert!(line.ends_with(said), "{line}");
+    assert!(log.contains("ready version="), "others have their fields: {log}");
+    let _ = daemon.kill();
+    let _ = daemon.wait();
 }
 
 #[test]

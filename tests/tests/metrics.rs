@@ -192,6 +192,40 @@ fn a_folder_that_others_can_write_to_gets_no_file_and_logins_go_on() {
 }
 
 #[test]
+fn a_folder_that_hangs_keeps_the_daemon_from_nothing() {
+    let world = World::new();
+    delivery::configure(METRICS, &[]);
+    world::stack("ours", OURS);
+    // As in front of a dead file server: the file is given its name, and a minute goes by.
+    let mut traced = Command::new("strace")
+        .args([
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=renameat",
+            "-e",
+            "inject=renameat:delay_enter=60000000",
+        ])
+        .args(["twinlockd", "--log-to", "syslog"])
+        .spawn()
+        .unwrap();
+    wait::until("the draft", 10, || Path::new(&format!("{FILE}.new")).exists().then_some(()));
+    let phone = world.enroll("alice");
+    assert_eq!(log_in("alice", &[&phone.code(0)]), pam::SUCCESS);
+    let pid = world::sh("pgrep -o -x twinlockd").trim().to_owned();
+    world::sh(&format!("kill -TERM {pid}"));
+    wait::until("its end", 10, || {
+        // The one thread that hangs is the tracer's.
+        let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        (state.is_empty() || state.contains(") Z ")).then_some(())
+    });
+    let _ = traced.kill();
+    let _ = traced.wait();
+}
+
+#[test]
 fn a_path_that_cannot_be_meant_is_an_error_of_the_configuration() {
     let _world = World::new();
     for (file, expected) in [

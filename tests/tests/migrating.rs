@@ -16,6 +16,7 @@ use twinlock_tests::{
     phone::{self, Phone, now},
     ssh::{KEYBOARD_INTERACTIVE, PASSWORD_THEN_CODE, Sshd, client, outcome},
     terminal::Terminal,
+    wait,
     world::{self, PASSWORD, World, as_user, root, sh},
 };
 
@@ -306,6 +307,74 @@ fn a_home_that_does_not_answer_is_given_up_and_the_others_go_on() {
     assert_eq!((out.status.code(), all.len()), (Some(1), 2), "{all:?}");
     assert!(all[0]["reason"].to_string().contains("could not be read within 5 s"), "{all:?}");
     assert_eq!((&all[1]["user"], &all[1]["outcome"]), (&"bob".into(), &"taken".into()));
+}
+
+/// A line of what the kernel says about a process.
+fn status(pid: u32, line: &str) -> String {
+    let all = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let found = all.lines().find_map(|said| said.strip_prefix(line)?.strip_prefix(':')).unwrap_or_default();
+    found.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The process with this command line.
+fn pid_of(command: &str) -> Option<u32> {
+    let out = Command::new("pgrep").args(["-f", command]).output().unwrap();
+    String::from_utf8(out.stdout).unwrap().trim().parse().ok()
+}
+
+/// A session, and the terminal that it is on.
+fn session(pid: u32) -> (u32, i32) {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let numbers: Vec<i32> = stat.rsplit(')').next().unwrap().split(' ').flat_map(str::parse).collect();
+    (u32::try_from(numbers[2]).unwrap(), numbers[3])
+}
+
+#[test]
+fn who_is_read_for_gets_nothing_of_roots_by_the_process_that_reads() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    let _key = set_up("alice", &["-t", "-d"]);
+    let (uid, gid) = (sh("id -u alice"), sh("id -g alice"));
+    let of_alice = |id: &str| vec![id.trim(); 4].join(" ");
+    // At root's terminal; whoever calls it has a file open that is not for alice. The reader is held as it opens hers.
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "exec 9</etc/shadow; strace -f -qq -o /dev/null -e trace=openat -e inject=openat:delay_enter=60000000 \
+         -P /home/alice/.google_authenticator twinlock migrate google-authenticator --user alice; read wait",
+    ]);
+    let mut terminal = Terminal::run(command);
+    let mut seen = 0;
+    let reader = wait::until("the reader", 4, || {
+        let pid = pid_of("^twinlock-read-own").filter(|pid| status(*pid, "Uid") == of_alice(&uid))?;
+        seen += 1;
+        (seen > 5).then_some(pid)
+    });
+    let (root, tracer) = (pid_of("^twinlock migrate").unwrap(), pid_of("^strace").unwrap());
+    sh(&format!("kill -STOP {root} {reader} && kill -KILL {tracer}"));
+    wait::until("both stopped", 5, || {
+        [root, reader].iter().all(|pid| status(*pid, "State").starts_with('T')).then_some(())
+    });
+
+    let (of_root, of_reader) = (session(root), session(reader));
+    assert!(of_root.1 != 0, "root sits at a terminal: {of_root:?}");
+    assert_eq!(of_reader, (reader, 0), "a session of its own, on no terminal");
+    let ids = ["Gid", "Groups", "NoNewPrivs", "TracerPid"].map(|line| status(reader, line));
+    assert_eq!(ids, [of_alice(&gid), String::new(), "1".to_owned(), "0".to_owned()]);
+    let open = sh(&format!("readlink /proc/{reader}/fd/*"));
+    let open: Vec<&str> = open.lines().filter(|file| *file != "/home/alice/.google_authenticator").collect();
+    assert!(matches!(open[..], ["/dev/null", line, "/dev/null"] if line.starts_with("socket:")), "{open:?}");
+    assert_eq!(sh(&format!("wc -c </proc/{reader}/environ")).trim(), "0");
+    let attached =
+        as_user("alice", "timeout").args(["5", "strace", "-p", &reader.to_string()]).output().unwrap();
+    let said = String::from_utf8_lossy(&attached.stderr);
+    assert!(said.contains("Operation not permitted"), "{attached:?}");
+    let files = as_user("alice", "ls").arg(format!("/proc/{reader}/fd")).output().unwrap();
+    assert!(!files.status.success(), "{files:?}");
+
+    // And it reads what it is there for.
+    sh(&format!("kill -CONT {reader}; kill -CONT {root}"));
+    terminal.expect("alice: taken over");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    os::unix::fs::MetadataExt,
+    os::unix::{fs::MetadataExt, net::UnixStream},
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -173,6 +173,7 @@ fn what_was_used_since_a_backup_is_not_good_again() {
     assert!(code == 1 && said.contains("nothing has changed"), "{said}");
     let (said, code) = asked("yes");
     assert_eq!(code, 0, "{said}");
+    assert!(said.contains("the store is the backup of 20") && said.contains(", by uid 0"), "the log: {said}");
     for part in [
         "systemctl start twinlockd",
         "twinlock.db.before-restore",
@@ -276,6 +277,11 @@ fn what_is_no_sound_backup_of_this_host_changes_nothing() {
             "trigger",
             "cp $b $f; sqlite3 $f 'CREATE TRIGGER t AFTER INSERT ON audit BEGIN DELETE FROM factor; END'",
         ),
+        (
+            "replaced",
+            "cp $b $f; sqlite3 $f 'DROP TRIGGER audit_is_counted; \
+             CREATE TRIGGER audit_is_counted AFTER INSERT ON audit BEGIN DELETE FROM factor; END'",
+        ),
         ("sealed", "cp $b $f; sqlite3 $f 'UPDATE factor SET sealed = zeroblob(60)'"),
         ("pipe", "mkfifo $f"),
         ("link", "ln -s $b $f"),
@@ -290,6 +296,7 @@ fn what_is_no_sound_backup_of_this_host_changes_nothing() {
         ("/root/newer", "newer twinlockd"),
         ("/root/orphan", "a row of factor belongs to no account"),
         ("/root/trigger", "none of a Twinlock store"),
+        ("/root/replaced", "none of a Twinlock store"),
         ("/root/sealed", "of alice: a sealed secret was changed"),
         ("/root/pipe", "it is no file"),
         ("/root/link", "it is a link"),
@@ -317,6 +324,7 @@ fn what_is_no_sound_backup_of_this_host_changes_nothing() {
     assert!(out.status.code() == Some(1) && text(&out.stderr).contains("another key"), "{out:?}");
     sh(&format!("mv {STATE}/key {STATE}/key.now && cp /root/key {STATE}/key"));
     let out = restore();
+    let _log = world.log_with("the store is the backup of 20");
     assert!(
         out.status.success() && text(&out.stdout).contains("do it again: twinlock key rotate"),
         "{out:?}"
@@ -433,6 +441,77 @@ fn killed_at_any_change_of_a_file_it_leaves_the_one_store_or_the_other() {
 }
 
 #[test]
+fn a_copy_under_the_log_of_a_daemon_that_crashed_is_found() {
+    let (world, daemon, used) = used_since(|daemon| {
+        assert!(daemon.stop().success());
+        sh(&format!("cp {STATE}/twinlock.db /root/copy.db"));
+        Daemon::start(&[])
+    });
+    daemon.signal(nix::sys::signal::Signal::SIGKILL);
+    drop(daemon);
+    assert!(fs::metadata(format!("{STATE}/twinlock.db-wal")).unwrap().len() > 0);
+    sh(&format!("cat /root/copy.db >{STATE}/twinlock.db"));
+    let _daemon = world.daemon();
+    let _log = world.log_with("the store was put back behind twinlockd's back");
+    let told = restores();
+    assert!(told.len() == 1 && told[0].starts_with("found at the start: "), "{told:?}");
+    for code in [used.phone.code(0), used.once[0].clone(), used.once[2].clone()] {
+        assert_ne!(log_in("alice", &code), pam::SUCCESS, "{code}");
+    }
+}
+
+#[test]
+fn a_daemon_that_is_killed_at_any_change_of_a_file_as_it_starts_is_no_other_store() {
+    let world = World::new();
+    drop(world.daemon());
+    // Each start goes on from what the one before left: numbers that only the log has, files that were not written.
+    for change in 1.. {
+        let mut start = Command::new("strace")
+            .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={CHANGES}")])
+            .args(["-e", &format!("inject={CHANGES}:signal=SIGKILL:when={change}")])
+            .args(["twinlockd", "--log-to", "syslog"])
+            .spawn()
+            .unwrap();
+        let ready = wait::until("the end of it, or that it is ready", 20, || {
+            let ended = start.try_wait().unwrap().map(|_| false);
+            ended.or_else(|| UnixStream::connect("/run/twinlock/admin.sock").ok().map(|_| true))
+        });
+        sh("pkill -KILL -x twinlockd; true");
+        let _ = start.wait();
+        if ready {
+            break;
+        }
+        assert!(change < 200, "it never gets ready");
+        if change % 4 == 0 {
+            drop(world.daemon());
+        }
+    }
+    let _daemon = world.daemon();
+    assert_eq!(restores(), Vec::<String>::new());
+}
+
+#[test]
+fn a_store_that_the_key_does_not_open_is_left_as_it_is() {
+    let world = World::new();
+    let daemon = world.daemon();
+    let (_phone, _codes) = enroll_alice();
+    assert!(daemon.stop().success());
+    // The key of another host, and a number that says that the store was put back.
+    sh(&format!("cp {STATE}/key /root/key && head -c 32 /dev/urandom >{STATE}/key"));
+    let kept = fs::read_to_string(format!("{STATE}/generation")).unwrap();
+    fs::write(format!("{STATE}/generation"), "700\n").unwrap();
+    let out = Command::new("twinlockd").args(["--log-to", "stderr"]).output().unwrap();
+    assert!(text(&out.stderr).contains("the sealing key does not open the store"), "{out:?}");
+    assert_eq!(sql("SELECT count(*) FROM spare"), "10");
+    assert_eq!(fs::read_to_string(format!("{STATE}/generation")).unwrap(), "700\n");
+    // Both as they were: it is the store of this host, and nothing is void.
+    sh(&format!("cp /root/key {STATE}/key"));
+    fs::write(format!("{STATE}/generation"), kept).unwrap();
+    let _daemon = world.daemon();
+    assert!(restores().is_empty());
+}
+
+#[test]
 fn a_store_of_an_older_version_is_kept_as_it_was_or_not_touched() {
     let world = World::new();
     sh(&format!("mkdir -m 0700 {STATE} && mount -t tmpfs -o size=300k,mode=0700 small {STATE}"));
@@ -449,8 +528,14 @@ fn a_store_of_an_older_version_is_kept_as_it_was_or_not_touched() {
     assert!(full.status.code() == Some(69) && said.contains("no copy of it can be kept"), "{full:?}");
     assert!(said.contains("make room, then start again"), "{said}");
     assert_eq!(sql("PRAGMA user_version"), "8");
-    sh(&format!("rm {STATE}/filler && mount -o remount,size=10m {STATE}"));
+    // There is if the copy of an upgrade before goes.
+    let other = format!("{STATE}/twinlock.db.schema-7");
+    sh(&format!(
+        "rm {STATE}/filler && mount -o remount,size=10m {STATE} && head -c 8M /dev/zero >{other} && \
+         {{ cat /dev/zero >{STATE}/filler 2>/dev/null; truncate -s -64K {STATE}/filler; }}"
+    ));
     let _daemon = world.daemon();
+    assert!(!Path::new(&other).exists());
     assert_eq!(sql("SELECT name FROM account"), "dora");
     let kept = format!("{STATE}/twinlock.db.schema-8");
     assert_eq!(fs::metadata(&kept).unwrap().mode() & 0o777, 0o600);

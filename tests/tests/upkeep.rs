@@ -177,6 +177,21 @@ fn a_backup_that_the_disk_has_no_room_for_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_backup_that_failed_is_none_in_the_trail() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    // Where the copy would be written there is something else.
+    world::sh("mkdir -p /var/lib/twinlock/backup.draft/x");
+    let out = root(&["db", "backup", "/root/store.db"]);
+    assert!(!out.status.success() && !Path::new("/root/store.db").exists(), "{out:?}");
+    let told = || trail("backup").into_iter().map(|(outcome, _)| outcome).collect::<Vec<_>>();
+    assert_eq!(told(), ["denied"]);
+    world::sh("rm -r /var/lib/twinlock/backup.draft");
+    assert!(root(&["db", "backup", "/root/store.db"]).status.success());
+    assert_eq!(told(), ["denied", "granted"]);
+}
+
+#[test]
 fn keys_change_while_users_log_in() {
     let world = World::new();
     let daemon = world.daemon();

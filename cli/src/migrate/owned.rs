@@ -1,11 +1,11 @@
 //! A file that its owner could have put anything in place of: links to other people's files, pipes, devices, a file without
 //! end. A child process of this command opens it as the owner, with the owner's rights and no others, so that nothing comes
-//! back that the owner could not read; and it is given up where the owner's home does not answer.
+//! back that the owner could not read; and it is given up where the owner's home does not answer. The owner may do with such
+//! a process what one may with one's own: it has nothing of this command's but the line to answer on (reader.rs).
 
 use std::{
-    env,
     fs::OpenOptions,
-    io::{self, Read, Write},
+    io::{self, Read},
     os::{
         fd::OwnedFd,
         unix::{
@@ -14,8 +14,8 @@ use std::{
             process::CommandExt,
         },
     },
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitCode, Stdio},
+    path::Path,
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -23,10 +23,10 @@ use nix::fcntl::OFlag;
 use tokio::net::UnixStream;
 use zeroize::Zeroizing;
 
+use super::reader;
+
 /// The largest file: what pam_google_authenticator reads, in bytes.
-const LARGEST: usize = 64 * 1024;
-/// The name by which the child is called: no command that anybody would be offered.
-const READER: &str = "twinlock-read-own";
+pub(super) const LARGEST: usize = 64 * 1024;
 /// How long a home may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest word about a file, in bytes.
@@ -57,12 +57,11 @@ pub async fn read(path: &Path, uid: u32, gid: u32) -> Found {
         Err(error) => return Found::Refused(error.to_string()),
     };
     let child = Command::new("/proc/self/exe")
-        .arg0(READER)
+        .arg0(reader::NAME)
+        .args([uid.to_string(), gid.to_string()]) // which it becomes itself: from the start it would be the owner's to trace
         .arg(path)
         .env_clear()
         .current_dir("/")
-        .uid(uid) // and with it no supplementary groups
-        .gid(gid)
         .stdin(Stdio::null())
         .stdout(Stdio::from(OwnedFd::from(theirs)))
         .stderr(Stdio::null())
@@ -107,7 +106,7 @@ async fn all_of(from: &UnixStream) -> io::Result<Zeroizing<Vec<u8>>> {
 
 /// What the child said: a line, and behind it the file.
 fn understood(answer: &[u8]) -> Found {
-    let strange = || Found::Refused("it cannot be read as its owner: may that user run twinlock?".to_owned());
+    let strange = || Found::Refused("it cannot be read as its owner: the process for it ended".to_owned());
     let Some(end) = answer.iter().take(HEAD).position(|byte| *byte == b'\n') else { return strange() };
     let (head, file) = answer.split_at(end);
     let text = Zeroizing::new(file.get(1..).unwrap_or_default().to_vec());
@@ -118,26 +117,6 @@ fn understood(answer: &[u8]) -> Found {
         Ok(said) => said.strip_prefix("refused ").map_or_else(strange, |why| Found::Refused(why.to_owned())),
         Err(_) => strange(),
     }
-}
-
-/// The file to read, in the child.
-pub fn reader() -> Option<PathBuf> {
-    let mut arguments = env::args_os();
-    arguments.next().filter(|name| name == READER)?;
-    arguments.next().map(PathBuf::from)
-}
-
-/// The child: says on standard output what is at a path.
-pub fn read_own(path: &Path) -> ExitCode {
-    let (head, file) = match look_at(path, nix::unistd::geteuid().as_raw(), LARGEST) {
-        Ok(Some(Owned { text, open })) => (if open { "open" } else { "private" }.to_owned(), text),
-        Ok(None) => ("absent".to_owned(), Zeroizing::default()),
-        Err(why) => (format!("refused {why}"), Zeroizing::default()),
-    };
-    let mut stdout = io::stdout().lock();
-    let said =
-        writeln!(stdout, "{head}").and_then(|()| stdout.write_all(&file)).and_then(|()| stdout.flush());
-    said.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 
 /// A regular file of this owner under one name, which nobody else can write.
@@ -253,7 +232,7 @@ mod tests {
         assert_eq!(word(b"open\n"), "true ");
         assert_eq!(word(b"refused it is a link\n"), "it is a link");
         for answer in [&b""[..], b"private", b"\n", b"\xff\n", b"yes\n", &[b'x'; 70_000]] {
-            assert!(word(answer).contains("may that user run twinlock?"));
+            assert!(word(answer).contains("the process for it ended"));
         }
     }
 }

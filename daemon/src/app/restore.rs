@@ -30,7 +30,9 @@ pub fn restore(options: &Options, input: &mut dyn Read) -> Result<Vec<String>, F
         claimed_by: printable(&options.claimed_by, 128),
         ..Subject::default()
     };
+    let who = format!("{}, {}", by.actor, by.claimed_by);
     let restored = draft.put_in_place(&SystemClock::new(), by).map_err(Failure::Restore)?;
+    tracing::warn!("the store is the backup of {} now, by {who}", time(restored.written));
     Ok(if options.json { vec![json(&restored).to_string()] } else { report(&restored) })
 }
 

@@ -109,7 +109,7 @@ async fn trim(ports: &Ports, stop: &CancellationToken) -> Result<(), StoreError>
     let before = now.before(age);
     let mut removed = 0_u64;
     let ended = loop {
-        match ports.store.trim(before, BATCH).await {
+        match ports.store.trim(before, now, BATCH).await {
             Ok(0) => break Ok(()),
             Ok(some) => removed += u64::from(some),
             Err(error) => break Err(error),

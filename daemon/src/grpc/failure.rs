@@ -3,10 +3,22 @@
 
 use std::net::IpAddr;
 
-use crate::audit::{self, Subject};
+use crate::{
+    audit::{self, Subject},
+    engine::proof::Settled,
+};
 
 /// Reasons that are faults of this host, or of a provider: whoever met them is not to be banned for it.
 const OUTAGES: [&str; 2] = ["clock", "not-sent"];
+
+/// What a try that the store settled is called, if it was a guess that missed.
+pub(super) const fn of(settled: &Settled) -> Option<&'static str> {
+    match settled {
+        Settled::Wrong => Some("wrong"),
+        Settled::Used => Some("used"),
+        Settled::Passed(..) | Settled::Refused(_) => None,
+    }
+}
 
 /// Says that a login failed, and why: never for an outage, which is nobody's failure.
 pub(super) fn tell(subject: &Subject, reason: &str) {

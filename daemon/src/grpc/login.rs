@@ -127,7 +127,7 @@ async fn run(
     }
     let (recovery, rehearsed) = (decision.recovery, decision.rehearsed.unwrap_or_default());
     let methods = decision.methods.clone();
-    let (mut setup, mut live) = (None, None);
+    let (mut setup, mut live, mut missed) = (None, None, None);
     let mut turn = conversation::begin(login, decision, standing, ports.clock.now());
     loop {
         turn = match turn {
@@ -140,11 +140,7 @@ async fn run(
             Turn::Ask(asking, words) => match ask(replies, steps, words, deadline).await? {
                 Heard::Answer(answer) => asking.answer(&answer.text, ports.clock.now()),
                 Heard::Nothing(outcome, reason) => {
-                    if outcome == audit::Outcome::Denied {
-                        failure::tell(&subject, reason);
-                    }
-                    record(ports, subject, outcome, reason);
-                    return Ok((outcome == audit::Outcome::Denied).then_some(v1::Outcome::Expired));
+                    return Ok(unanswered(ports, subject, (outcome, reason), missed));
                 }
             },
             Turn::Send(sending) => {
@@ -182,6 +178,7 @@ async fn run(
                     Checked::Malformed(turn) => turn,
                     Checked::Try(deciding, attempt) => {
                         let settled = proof::settle(ports.store.as_ref(), attempt).await?;
+                        missed = failure::of(&settled).or(missed);
                         deciding.settled(settled, now)
                     }
                 }
@@ -192,6 +189,21 @@ async fn run(
 
 /// Only somebody whom NSS knows is let enroll.
 const NOBODY: Undecided = Undecided::Malformed("an enrollment of nobody");
+
+/// Nobody answered any more. Who guessed before, and then went away or let the time pass, has failed.
+fn unanswered(
+    ports: &Ports,
+    subject: audit::Subject,
+    (outcome, reason): (audit::Outcome, &'static str),
+    missed: Option<&'static str>,
+) -> Option<v1::Outcome> {
+    let expired = outcome == audit::Outcome::Denied;
+    if let Some(reason) = missed.or(expired.then_some(reason)) {
+        failure::tell(&subject, reason);
+    }
+    record(ports, subject, outcome, reason);
+    expired.then_some(v1::Outcome::Expired)
+}
 
 /// What is said to somebody who gets in.
 fn last_words(ending: &Ending) -> Option<&str> {

@@ -74,9 +74,18 @@ impl Ports {
         by: &Administrator,
         to: &mpsc::Sender<Result<Chunk, Status>>,
     ) -> Result<(), Undecided> {
-        // Told before: what has left is not called back.
+        let mut copy = match self.store.backup().await {
+            Ok(copy) => copy,
+            Err(error) => {
+                let record = self.record(by, Event::Backup, "", "", "no copy could be made");
+                if let Err(error) = self.store.append(Record { outcome: Outcome::Denied, ..record }).await {
+                    tracing::error!(%error, "an audit record is lost");
+                }
+                return Err(error.into());
+            }
+        };
+        // Told before it leaves: what has left is not called back.
         self.store.append(self.record(by, Event::Backup, "", "", "")).await?;
-        let mut copy = self.store.backup().await?;
         loop {
             let mut data = Vec::with_capacity(CHUNK);
             (&mut copy)

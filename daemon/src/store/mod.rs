@@ -237,9 +237,9 @@ pub trait Store: Ledger<Error = StoreError> {
     /// Reads the trail, oldest first, at most `limit` entries.
     async fn trail(&self, filter: audit::Filter, limit: u32) -> Result<audit::Page, StoreError>;
 
-    /// Takes entries from before this time out of the trail, at most so many; says how many. Their numbers are not given
-    /// again, and what was counted stays counted.
-    async fn trim(&self, before: Timestamp, most: u32) -> Result<u32, StoreError>;
+    /// Takes entries from before a time out of the trail, at most so many, but none behind one that stays (and is no later than
+    /// now): a wrong clock stamped it. Says how many. Their numbers are not given again, and what was counted stays counted.
+    async fn trim(&self, before: Timestamp, now: Timestamp, most: u32) -> Result<u32, StoreError>;
 
     /// How often each thing happened since the trail began.
     async fn tallies(&self) -> Result<Vec<Tally>, StoreError>;

@@ -5,11 +5,20 @@ mod syslog;
 
 use std::io::{self, IsTerminal};
 
-use tracing::Level;
-use tracing_subscriber::{Layer, filter::LevelFilter, fmt, layer::SubscriberExt, registry::Registry};
+use tracing::{Dispatch, Level};
+use tracing_subscriber::{
+    Layer,
+    filter::{LevelFilter, filter_fn},
+    fmt,
+    layer::SubscriberExt,
+    registry::Registry,
+};
 
 pub use self::syslog::escape;
-use crate::options::{LogLevel, LogTo};
+use crate::{
+    audit::FAILED_LOGIN,
+    options::{LogLevel, LogTo},
+};
 
 const JOURNAL: &str = "/run/systemd/journal/socket";
 
@@ -19,6 +28,19 @@ const JOURNAL: &str = "/run/systemd/journal/socket";
 ///
 /// When the place asked for cannot be reached.
 pub fn start(to: LogTo, level: LogLevel) -> io::Result<()> {
+    tracing::dispatcher::set_global_default(log(to, level)?).map_err(io::Error::other)
+}
+
+/// Logs while an errand is run, to the end of its last line.
+///
+/// # Errors
+///
+/// As above; it is not run then.
+pub fn during<T>(to: LogTo, level: LogLevel, errand: impl FnOnce() -> T) -> io::Result<T> {
+    Ok(tracing::dispatcher::with_default(&log(to, level)?, errand))
+}
+
+fn log(to: LogTo, level: LogLevel) -> io::Result<Dispatch> {
     let to = match to {
         LogTo::Auto if std::path::Path::new(JOURNAL).exists() => LogTo::Journal,
         LogTo::Auto if io::stderr().is_terminal() => LogTo::Stderr,
@@ -28,9 +50,7 @@ pub fn start(to: LogTo, level: LogLevel) -> io::Result<()> {
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match to {
         LogTo::Journal => Box::new(tracing_journald::layer()?.with_syslog_identifier("twinlockd".to_owned())),
         LogTo::Syslog => Box::new(syslog::Syslog::start()?),
-        LogTo::Stderr | LogTo::Auto => {
-            Box::new(fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()))
-        }
+        LogTo::Stderr | LogTo::Auto => stderr(),
     };
     // A level is always set: h2 writes every frame at TRACE.
     let level = match level {
@@ -40,6 +60,17 @@ pub fn start(to: LogTo, level: LogLevel) -> io::Result<()> {
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Trace => Level::TRACE,
     };
-    let subscriber = Registry::default().with(layer.with_filter(LevelFilter::from_level(level)));
-    tracing::subscriber::set_global_default(subscriber).map_err(io::Error::other)
+    Ok(Registry::default().with(layer.with_filter(LevelFilter::from_level(level))).into())
+}
+
+fn stderr() -> Box<dyn Layer<Registry> + Send + Sync> {
+    let plain = || fmt::layer().with_writer(io::stderr).with_ansi(false);
+    // What the fields of a failed login say is in its message; they are for the journal.
+    let message = fmt::format::debug_fn(|writer, field, value| match field.name() {
+        "message" => write!(writer, "{value:?}"),
+        _ => Ok(()),
+    });
+    let of_login = filter_fn(|metadata| metadata.target() == FAILED_LOGIN);
+    let others = filter_fn(|metadata| metadata.target() != FAILED_LOGIN);
+    Box::new(plain().fmt_fields(message).with_filter(of_login).and_then(plain().with_filter(others)))
 }

@@ -4,10 +4,12 @@ use std::{
     fmt::{self, Write},
     io,
     sync::{
+        Mutex,
         atomic::{AtomicU64, Ordering},
         mpsc::{self, Receiver, SyncSender},
     },
     thread,
+    time::Duration,
 };
 
 use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
@@ -27,17 +29,33 @@ type Connection = Logger<LoggerBackend, Formatter3164>;
 /// Lines that wait for a syslogd that hangs; what comes behind them is dropped and counted.
 const WAITING: usize = 1024;
 
+/// How long the last lines may take, as the log ends.
+const LAST: Duration = Duration::from_secs(2);
+
 /// Hands events to a thread that writes them: a hanging syslogd must not make logins wait.
 pub(super) struct Syslog {
-    lines: SyncSender<(Level, String)>,
+    lines: Option<SyncSender<(Level, String)>>,
+    written: Mutex<Receiver<()>>,
     dropped: AtomicU64,
 }
 
 impl Syslog {
     pub(super) fn start() -> io::Result<Self> {
         let (lines, waiting) = mpsc::sync_channel(WAITING);
-        thread::Builder::new().name("syslog".to_owned()).spawn(move || write_all(waiting))?;
-        Ok(Self { lines, dropped: AtomicU64::new(0) })
+        let (end, written) = mpsc::channel();
+        thread::Builder::new().name("syslog".to_owned()).spawn(move || {
+            write_all(waiting);
+            drop(end);
+        })?;
+        Ok(Self { lines: Some(lines), written: Mutex::new(written), dropped: AtomicU64::new(0) })
+    }
+}
+
+impl Drop for Syslog {
+    /// Waits until what was said is written.
+    fn drop(&mut self) {
+        self.lines = None;
+        let _ = self.written.get_mut().map(|written| written.recv_timeout(LAST));
     }
 }
 
@@ -79,7 +97,8 @@ impl<S: Subscriber> Layer<S> for Syslog {
         if dropped > 0 {
             let _ = write!(text, " ({dropped} lines before this were dropped: syslogd was too slow)");
         }
-        if self.lines.try_send((*event.metadata().level(), text)).is_err() {
+        let sent = self.lines.as_ref().map(|lines| lines.try_send((*event.metadata().level(), text)));
+        if !matches!(sent, Some(Ok(()))) {
             self.dropped.fetch_add(dropped + 1, Ordering::Relaxed);
         }
     }

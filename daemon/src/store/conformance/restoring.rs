@@ -129,6 +129,51 @@ async fn a_store_that_is_put_back_by_hand_is_found_and_believes_nothing_old() {
     assert!(world.store.token("B2".to_owned()).await.unwrap().unwrap().resync_required, "it goes with it");
 }
 
+/// The store as a daemon leaves it that is killed: what was done last is in the log alone.
+fn killed(folder: &Path, statements: &str) {
+    let (path, log) = (file(folder), folder.join("twinlock.db-wal"));
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0").unwrap();
+    connection.execute_batch(statements).unwrap();
+    let left = [path.clone(), log.clone()].map(|path| fs::read(path).unwrap());
+    drop(connection); // it would move the log
+    fs::write(path, &left[0]).unwrap();
+    fs::write(log, &left[1]).unwrap();
+}
+
+#[tokio::test]
+async fn a_copy_under_the_log_of_a_crash_is_found_and_no_crash_is_taken_for_one() {
+    let World { store, folder } = furnished().await;
+    drop(store);
+    let path = folder.path();
+    let copy = fs::read(file(path)).unwrap();
+    drop(open(path));
+    let number: i64 = generation(path).parse().unwrap();
+    // Wherever between two counts it is cut off: the store has counted, its file or that beside it has not.
+    for (in_log, beside) in [(number, number), (number + 1, number)] {
+        fs::write(path.join("generation"), format!("{beside}\n")).unwrap();
+        killed(
+            path,
+            &format!("UPDATE generation SET number = {in_log}; DELETE FROM spare WHERE kind = 'bypass'"),
+        );
+        drop(open(path));
+        assert_eq!(restores(&open(path)).await.len(), 0, "{in_log} {beside}");
+        let now: i64 = generation(path).parse().unwrap();
+        fs::write(path.join("generation"), format!("{number}\n")).unwrap();
+        run(path, &format!("UPDATE generation SET number = {number}"));
+        assert!(now > in_log, "{now}");
+    }
+    // The log has today's number, the copy under it an older one.
+    killed(path, &format!("UPDATE generation SET number = 0; UPDATE generation SET number = {number}"));
+    fs::write(file(path), copy).unwrap();
+    let store = open(path);
+    let told = restores(&store).await;
+    assert!(told.len() == 1 && told[0].starts_with("found at the start: without its log"), "{told:?}");
+    assert_eq!(named(&store, "alice").await.recovery_left, 0);
+    drop(store);
+    assert_eq!(restores(&open(path)).await.len(), 1, "told once");
+}
+
 #[tokio::test]
 async fn a_copy_from_any_time_before_is_known_and_the_store_itself_is_not_suspected() {
     let World { store, folder } = furnished().await;
@@ -248,6 +293,31 @@ async fn everything_old_is_void_in_a_backup_whatever_there_was_before() {
         assert!(store.check().await.unwrap().is_empty(), "{spoil}");
         assert_eq!(restores(&store).await.len(), 1, "{spoil}");
         nothing_old_counts(&store).await;
+    }
+}
+
+#[tokio::test]
+async fn no_store_that_was_put_aside_is_lost_by_the_next_one() {
+    let World { store, folder } = furnished().await;
+    let mut backup = Vec::new();
+    store.backup().await.unwrap().read_to_end(&mut backup).unwrap();
+    drop(store);
+    let path = folder.path();
+    // As it would be left by somebody who was cut off behind the second name: that one is used.
+    fs::hard_link(file(path), path.join("twinlock.db.before-restore")).unwrap();
+    let mut kept = Vec::new();
+    for n in 1..4 {
+        let there = sql(path, "SELECT number || '' FROM generation");
+        let before = restore(path, &backup).unwrap().before.unwrap();
+        let name = before.file_name().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(name, format!("twinlock.db.before-restore{}", ["", "-2", "-3"][n - 1]));
+        kept.push((before, there));
+    }
+    for (before, there) in kept {
+        let connection = Connection::open(before).unwrap();
+        let number: String =
+            connection.query_row("SELECT number || '' FROM generation", [], |row| row.get(0)).unwrap();
+        assert_eq!(number, there);
     }
 }
 

@@ -62,14 +62,14 @@ async fn what_is_not_committed_is_not_counted() {
 async fn old_entries_go_in_parts_and_the_rest_stays_as_it_is() {
     let world = world().await;
     let day = |n: u64| NOW.after(Duration::from_secs(86_400 * n));
-    // One by a clock that was a year ahead stands in between.
-    for time in [day(0), day(1), day(365), day(2), day(3), day(4)] {
+    // One by a clock that was a year ahead stands in between, and a fresh one by a clock that was behind.
+    for time in [day(0), day(1), day(365), day(2), day(3), day(0), day(4)] {
         world.store.append(said_at(time, Event::Login)).await.unwrap();
     }
     let before = tallies(&*world.store).await;
     let mut removed = Vec::new();
     loop {
-        removed.push(world.store.trim(day(3), 2).await.unwrap());
+        removed.push(world.store.trim(day(3), day(5), 2).await.unwrap());
         if removed.last() == Some(&0) {
             break;
         }
@@ -78,15 +78,15 @@ async fn old_entries_go_in_parts_and_the_rest_stays_as_it_is() {
     let left =
         |entries: Vec<audit::Entry>| entries.into_iter().map(|e| (e.number, e.time)).collect::<Vec<_>>();
     let read = |behind| world.store.trail(audit::Filter { behind, ..audit::Filter::default() }, 100);
-    assert_eq!(left(read(0).await.unwrap().entries), [(3, day(365)), (5, day(3)), (6, day(4))]);
+    assert_eq!(left(read(0).await.unwrap().entries), [(3, day(365)), (5, day(3)), (6, day(0)), (7, day(4))]);
     assert_eq!(tallies(&*world.store).await, before, "what was counted stays counted");
     // All of them: numbers go on, and a follower misses nothing.
     let seen = read(0).await.unwrap().seen;
-    assert_eq!(world.store.trim(day(400), 100).await.unwrap(), 3);
+    assert_eq!(world.store.trim(day(400), day(401), 100).await.unwrap(), 4);
     let world = world.reopened().await;
     world.store.append(said_at(day(401), Event::Login)).await.unwrap();
     let filter = audit::Filter { behind: seen, ..audit::Filter::default() };
-    assert_eq!(left(world.store.trail(filter, 100).await.unwrap().entries), [(7, day(401))]);
+    assert_eq!(left(world.store.trail(filter, 100).await.unwrap().entries), [(8, day(401))]);
 }
 
 #[tokio::test]

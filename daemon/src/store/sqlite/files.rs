@@ -95,6 +95,11 @@ pub(super) fn check_file(path: &Path) -> Result<(), StoreError> {
     check(path, 0o177, "0600")
 }
 
+/// What holds no secret may be read by others.
+pub(super) fn check_writers(path: &Path) -> Result<(), StoreError> {
+    check(path, 0o022, "0600")
+}
+
 fn check(path: &Path, forbidden: u32, wanted: &str) -> Result<(), StoreError> {
     let metadata = fs::symlink_metadata(path).map_err(|error| cannot("look at", path, &error))?;
     let mode = metadata.mode() & 0o7777;

@@ -1,7 +1,9 @@
 //! A number that grows in the store and in a file beside it: at each start and stop, each hour, and behind each backup. Who
 //! puts an older store back does not put the number back that stands outside of it, and so is found out.
 //!
-//! The file is written behind the store, and before the next number: it is the store's, or one less.
+//! The file is written behind the store, and before the next number: it is the store's, or one less. And the store's stands in
+//! `twinlock.db` itself before the file is written, not in its log alone: a copy that was put back under the log of a daemon that
+//! crashed would take the number from there.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -10,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use super::{files, trail, unavailable, void};
 use crate::{
@@ -45,7 +47,7 @@ pub(super) fn kept(folder: &Path) -> Result<Kept, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Kept::Nothing),
         Err(error) => return Err(files::cannot("read", &path, &error)),
         Ok(file) => {
-            files::check_file(&path)?;
+            files::check_writers(&path)?; // the next number has a mode of its own
             file.take(LONGEST).read_to_end(&mut text).map_err(|error| files::cannot("read", &path, &error))?
         }
     };
@@ -76,6 +78,43 @@ pub(super) fn number(connection: &Connection) -> Result<Option<i64>, StoreError>
         .query_row("SELECT number FROM generation", [], |row| row.get(0))
         .optional()
         .map_err(unavailable)
+}
+
+/// Why the file of the store without its log is not the one that was here last; none if it is, or cannot be read: a daemon that
+/// was cut off as it moved the log may leave half a page. Asked before SQLite puts the two together.
+pub(super) fn suspect_alone(store: &Path, folder: &Path) -> Result<Option<String>, StoreError> {
+    let kept = kept(folder)?;
+    Ok(number_alone(store)
+        .ok()
+        .and_then(|number| put_back(kept, number))
+        .map(|why| format!("without its log, which may be that of the store before, {why}")))
+}
+
+/// The number in the file of the store, whatever its log says.
+fn number_alone(store: &Path) -> rusqlite::Result<Option<i64>> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    let path = store.as_os_str().as_encoded_bytes().iter();
+    let path: String = path
+        .map(|byte| if plain(*byte) { char::from(*byte).to_string() } else { format!("%{byte:02x}") })
+        .collect();
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let alone = Connection::open_with_flags(format!("file:{path}?immutable=1"), flags)?;
+    let has_one = alone.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'generation'")?.exists([])?;
+    if !has_one {
+        return Ok(None);
+    }
+    alone.query_row("SELECT number FROM generation", [], |row| row.get(0)).optional()
+}
+
+/// Moves the log into the file of the store, all of it.
+pub(super) fn settle_log(connection: &Connection) -> Result<(), StoreError> {
+    let (busy, pages, moved): (bool, i64, i64) = connection
+        .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .map_err(unavailable)?;
+    if busy || pages != moved {
+        return Err(StoreError::Unavailable("somebody reads the store, and its log stays".to_owned()));
+    }
+    Ok(())
 }
 
 /// Puts another in its place.
@@ -110,10 +149,16 @@ fn put_back(kept: Kept, number: Option<i64>) -> Option<String> {
     }
 }
 
-/// Looks whether a store that is opened was put back, makes void what it must not believe then, and counts on.
-pub(super) fn begin(connection: &mut Connection, folder: &Path, clock: &dyn Clock) -> Result<(), StoreError> {
+/// Looks whether a store that is opened was put back, or is suspected already, makes void what it must not believe then, and
+/// counts on.
+pub(super) fn begin(
+    connection: &mut Connection,
+    folder: &Path,
+    suspected: Option<String>,
+    clock: &dyn Clock,
+) -> Result<(), StoreError> {
     let (kept, number) = (kept(folder)?, number(connection)?);
-    if let Some(why) = put_back(kept, number) {
+    if let Some(why) = put_back(kept, number).or(suspected) {
         let next = behind(kept, number);
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(unavailable)?;
@@ -134,12 +179,14 @@ pub(super) fn begin(connection: &mut Connection, folder: &Path, clock: &dyn Cloc
             "the store was put back behind twinlockd's back ({why}); {}. Bring backups back with twinlock db restore",
             voided.sentence()
         );
-        return tell(keep(folder, next));
+        return tell(settle_log(connection).and_then(|()| keep(folder, next)));
     }
     // The first one: a file without a store's number says that the number is on its way.
     let number = number.unwrap_or(0);
-    let counted = catch_up(folder, kept, number)
+    let counted = settle_log(connection)
+        .and_then(|()| catch_up(folder, kept, number))
         .and_then(|()| set(connection, number.saturating_add(1)))
+        .and_then(|()| settle_log(connection))
         .and_then(|()| keep(folder, number.saturating_add(1)));
     tell(counted)
 }
@@ -203,7 +250,12 @@ mod tests {
             fs::write(&path, text).unwrap();
             assert_eq!(kept(folder.path()).unwrap(), Kept::Nonsense, "{text:?}");
         }
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(kept(folder.path()).unwrap_err().to_string().contains("chmod 0600"));
+        for (mode, refused) in [(0o644, false), (0o620, true), (0o602, true)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let said = kept(folder.path()).err().map(|error| error.to_string()).unwrap_or_default();
+            assert_eq!(said.contains("chmod 0600"), refused, "{mode:o}: {said}");
+        }
+        keep(folder.path(), 43).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

@@ -61,6 +61,10 @@ use worker::{Reader, Writer};
 /// File name of the store in the state folder.
 pub const FILE: &str = "twinlock.db";
 
+/// How often, and how long after each other, it is tried to move the log while others look.
+const LOOKS: u32 = 10;
+const LOOK: Duration = Duration::from_millis(50);
+
 /// The store in a state folder.
 pub struct Sqlite {
     writer: Writer,
@@ -84,6 +88,19 @@ impl Sqlite {
     ///
     /// When modes are too loose, another daemon has it, or SQLite cannot.
     pub fn open(folder: &Path, clock: &dyn Clock) -> Result<Self, StoreError> {
+        Self::open_ours(folder, clock, |_| Ok(()))
+    }
+
+    /// The same, if its keyring is ours to open; nothing is written to a store of another host.
+    ///
+    /// # Errors
+    ///
+    /// As above, and what `ours` says of the keyring, which is not asked while there is none.
+    pub fn open_ours<E: From<StoreError>>(
+        folder: &Path,
+        clock: &dyn Clock,
+        ours: impl FnOnce(&[WrappedKey]) -> Result<(), E>,
+    ) -> Result<Self, E> {
         files::check_folder(folder)?;
         let lock = files::Lock::take(folder)?;
         let path = folder.join(FILE);
@@ -91,11 +108,17 @@ impl Sqlite {
         files::check_not_lost(&path, &made_behind_it)?;
         files::create(&path)?;
         files::check_file(&path)?;
+        let suspected = generation::suspect_alone(&path, folder)?;
         files::prepare_log(&path)?;
         upkeep::clean(folder);
         let mut writing = connect(&path)?;
+        schema::missing(&writing)?; // of a newer one nothing is understood
+        let ring = if schema::version(&writing)? == 0 { Vec::new() } else { keys::keyring(&writing)? };
+        if !ring.is_empty() {
+            ours(&ring)?;
+        }
         schema::migrate_with_copy(&mut writing, folder)?;
-        generation::begin(&mut writing, folder, clock)?;
+        generation::begin(&mut writing, folder, suspected, clock)?;
         let reading = || {
             let connection = connect(&path)?;
             connection.pragma_update(None, "query_only", true).map_err(unavailable)?;
@@ -123,10 +146,21 @@ impl Sqlite {
         self.writer.run(verb).await
     }
 
-    /// Writes the generation to its file, which waits for the disk.
+    /// Writes the generation to its file, once it stands in the store's; that waits for the disk.
     async fn keep_generation(&self, number: i64) -> Result<(), StoreError> {
+        for _ in 0..LOOKS {
+            match self.try_keep_generation(number).await {
+                Err(StoreError::Unavailable(_)) => tokio::time::sleep(LOOK).await,
+                kept => return kept,
+            }
+        }
+        self.try_keep_generation(number).await
+    }
+
+    async fn try_keep_generation(&self, number: i64) -> Result<(), StoreError> {
         let folder = self.folder.clone();
         let kept = tokio::task::spawn_blocking(move || {
+            generation::settle_log(&connect(&folder.join(FILE))?)?;
             generation::catch_up(&folder, generation::kept(&folder)?, number)
         });
         kept.await.map_err(|_| StoreError::Stopped)?
@@ -427,8 +461,8 @@ impl Store for Sqlite {
         self.archive.run(move |connection| trail::read(connection, &filter, limit)).await
     }
 
-    async fn trim(&self, before: Timestamp, most: u32) -> Result<u32, StoreError> {
-        self.write(move |connection| trail::trim(connection, before, most)).await
+    async fn trim(&self, before: Timestamp, now: Timestamp, most: u32) -> Result<u32, StoreError> {
+        self.write(move |connection| trail::trim(connection, (before, now), most)).await
     }
 
     async fn tallies(&self) -> Result<Vec<Tally>, StoreError> {

@@ -107,8 +107,11 @@ fn carry_marks(
         Err(error) => unread("since when roles let enroll", &error),
     }
     match marks::read(present) {
-        Ok(Some(mark)) => marks::write(backup, &mark)?,
-        Ok(None) => {}
+        // The later of both: what was believed was believed.
+        Ok(Some(mark)) if marks::read(backup)?.is_none_or(|own| own.wall < mark.wall) => {
+            marks::write(backup, &mark)?;
+        }
+        Ok(_) => {}
         Err(error) => unread("the time that was believed", &error),
     }
     Ok(())

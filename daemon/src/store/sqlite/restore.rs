@@ -5,6 +5,7 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -25,8 +26,10 @@ use crate::{
     store::StoreError,
 };
 
-/// What the store before is called, afterwards.
+/// What the store before is called, afterwards; a number follows where there is one already.
 const BEFORE: &str = "twinlock.db.before-restore";
+/// More than anybody keeps.
+const MOST_BEFORE: u32 = 1000;
 /// What belongs to a database of SQLite: the file, and what has to be read with it.
 const LOG: &str = "-wal";
 const BESIDE: [&str; 3] = [LOG, "-shm", "-journal"];
@@ -129,15 +132,16 @@ fn exchange(folder: &Path, present: Present) -> Result<Option<PathBuf>, StoreErr
         Present::Readable(connection) => write_out(connection)?,
         Present::Damaged(_) | Present::Absent => false,
     };
-    let failed = |error| files::cannot("put aside", &store, &error);
-    let before = there.then(|| folder.join(BEFORE));
-    if let Some(before) = &before {
-        put_aside(&store, before).map_err(failed)?;
-        // A log that could not be written out is a part of what was put aside.
-        let log = named(&store, LOG);
-        if !whole && files::is_there(&log) {
-            put_aside(&log, &named(before, LOG)).map_err(failed)?;
+    let before = there.then(|| free_name(folder, &store)).transpose();
+    let before = before.map_err(|error| files::cannot("put aside", &store, &error))?;
+    let failed = |verb: &str, error: io::Error| {
+        if let Some(before) = &before {
+            take_back(before, &store);
         }
+        files::cannot(verb, &store, &error)
+    };
+    if let Some(before) = &before {
+        put_aside(&store, before, !whole).map_err(|error| failed("put aside", error))?;
     }
     let place = || {
         // SQLite would take a log that stands beside the new file for its own, and put the old one's pages into it.
@@ -147,8 +151,46 @@ fn exchange(folder: &Path, present: Present) -> Result<Option<PathBuf>, StoreErr
         sync(folder)?;
         fs::rename(folder.join(draft::FILE), &store)
     };
-    place().map_err(|error| files::cannot("replace", &store, &error))?;
+    place().map_err(|error| failed("replace", error))?;
     Ok(before)
+}
+
+/// A name that no other store has: one that was put aside before may be the only one with what was enrolled then. What was cut
+/// off has given the store its second name already.
+fn free_name(folder: &Path, store: &Path) -> io::Result<PathBuf> {
+    for n in 1..=MOST_BEFORE {
+        let name = folder.join(if n == 1 { BEFORE.to_owned() } else { format!("{BEFORE}-{n}") });
+        let (log, its_log) = (named(store, LOG), named(&name, LOG));
+        let is_store = is_same(store, &name)?;
+        let log_fits = fs::symlink_metadata(&its_log).is_err()
+            || is_same(&log, &its_log)?
+            || (is_store && fs::symlink_metadata(&log).is_err());
+        if log_fits && (is_store || fs::symlink_metadata(&name).is_err()) {
+            return Ok(name);
+        }
+    }
+    Err(io::Error::other(format!("there are too many of {BEFORE}: move them away")))
+}
+
+/// Whether both are names of one file.
+fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let about = |path: &Path| match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(Some((metadata.dev(), metadata.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    Ok(about(one)?.is_some_and(|one| about(other).is_ok_and(|other| other == Some(one))))
+}
+
+/// It stays the store, and has its log again.
+fn take_back(before: &Path, store: &Path) {
+    for suffix in [LOG, ""] {
+        let (name, place) = (named(before, suffix), named(store, suffix));
+        let _ = fs::hard_link(&name, &place); // it is there already, unless it was removed
+        if is_same(&name, &place).unwrap_or(false) {
+            let _ = fs::remove_file(&name);
+        }
+    }
 }
 
 fn sync(folder: &Path) -> io::Result<()> {
@@ -168,13 +210,13 @@ fn write_out(connection: Connection) -> Result<bool, StoreError> {
     }
 }
 
-/// A second name for a file, in place of what had it.
-fn put_aside(file: &Path, name: &Path) -> io::Result<()> {
-    for suffix in BESIDE {
-        remove(&named(name, suffix))?;
-    }
-    remove(name)?;
-    fs::hard_link(file, name)
+/// A second name for a store, and for a log that could not be written out, which is a part of it; never in place of another's.
+fn put_aside(store: &Path, name: &Path, with_log: bool) -> io::Result<()> {
+    let again =
+        |file: &Path, name: &Path| if is_same(file, name)? { Ok(()) } else { fs::hard_link(file, name) };
+    again(store, name)?;
+    let log = named(store, LOG);
+    if with_log && files::is_there(&log) { again(&log, &named(name, LOG)) } else { Ok(()) }
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -188,4 +230,32 @@ fn named(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_that_cannot_take_its_place_leaves_the_store_and_its_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("twinlock.db"), "damaged").unwrap();
+        fs::write(at("twinlock.db-wal"), "its log").unwrap();
+        let damaged = || Present::Damaged("a page of something else".to_owned());
+        for _ in 0..2 {
+            // There is no draft that could take the name, which is found out when the log is gone already.
+            let error = exchange(folder.path(), damaged()).unwrap_err().to_string();
+            assert!(error.contains("cannot replace"), "{error}");
+            assert_eq!(fs::read(at("twinlock.db")).unwrap(), b"damaged");
+            assert_eq!(fs::read(at("twinlock.db-wal")).unwrap(), b"its log");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "and nothing else");
+        }
+        fs::write(at(draft::FILE), "the backup").unwrap();
+        let before = exchange(folder.path(), damaged()).unwrap().unwrap();
+        assert_eq!(fs::read(at("twinlock.db")).unwrap(), b"the backup");
+        assert!(!at("twinlock.db-wal").exists());
+        assert_eq!(fs::read(&before).unwrap(), b"damaged");
+        assert_eq!(fs::read(named(&before, LOG)).unwrap(), b"its log");
+    }
 }

@@ -1,4 +1,5 @@
-//! The schema and its history. A migration is never changed once released.
+//! The schema and its history. A migration is never changed once released, not even a comment inside of a table: a backup is
+//! compared with it to the letter.
 
 use std::{
     fs::{self, File},
@@ -49,7 +50,12 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 pub(super) fn migrate_with_copy(connection: &mut Connection, folder: &Path) -> Result<(), StoreError> {
     let current = version(connection)?;
     if current > 0 && !missing(connection)?.is_empty() {
-        copy(folder, current).map_err(|error| {
+        // The copy of an upgrade before is worth less than one of this.
+        let copied = copy(folder, current).or_else(|error| match remove_copies(folder, None) {
+            0 => Err(error),
+            _ => copy(folder, current),
+        });
+        copied.map_err(|error| {
             StoreError::Unavailable(format!(
                 "it is of an older schema ({current}), and no copy of it can be kept before it is brought up to date: \
                  {error}; make room, then start again"
@@ -75,11 +81,12 @@ pub(super) fn version(connection: &Connection) -> Result<u32, StoreError> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(unavailable)
 }
 
-/// Whether what is there is what the migrations of its version make: nothing less, and nothing that somebody added.
+/// Whether what is there is what the migrations of its version make, to the letter: nothing less, nothing that somebody added,
+/// no trigger that does something else under its old name.
 pub(super) fn is_whole(connection: &Connection) -> Result<bool, StoreError> {
-    let names = |connection: &Connection| -> rusqlite::Result<Vec<String>> {
+    let all = |connection: &Connection| -> rusqlite::Result<Vec<String>> {
         let mut statement = connection.prepare(
-            "SELECT type || ' ' || name || ' ' || tbl_name FROM sqlite_schema WHERE name NOT LIKE 'sqlite~_%' ESCAPE '~'
+            "SELECT type || ' ' || name || ' ' || tbl_name || ' ' || coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite~_%' ESCAPE '~'
              ORDER BY 1",
         )?;
         statement.query_map([], |row| row.get(0))?.collect()
@@ -88,7 +95,7 @@ pub(super) fn is_whole(connection: &Connection) -> Result<bool, StoreError> {
     for migration in MIGRATIONS.iter().take(version(connection)? as usize) {
         made.execute_batch(migration).map_err(unavailable)?;
     }
-    Ok(names(connection).map_err(unavailable)? == names(&made).map_err(unavailable)?)
+    Ok(all(connection).map_err(unavailable)? == all(&made).map_err(unavailable)?)
 }
 
 fn copy(folder: &Path, version: u32) -> Result<(), StoreError> {
@@ -106,14 +113,18 @@ fn copy(folder: &Path, version: u32) -> Result<(), StoreError> {
         let _ = fs::remove_file(&draft);
         return copied;
     }
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let older = entry.file_name().to_str().is_some_and(|name| name.starts_with(COPY));
-        if older && entry.path() != kept {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
+    remove_copies(folder, Some(&kept));
     tracing::info!("the store is brought up to date; as it was, it is kept in {}", kept.display());
     Ok(())
+}
+
+/// Removes copies of older schemas, but for one; says how many.
+fn remove_copies(folder: &Path, kept: Option<&Path>) -> usize {
+    let is_copy =
+        |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(|name| name.starts_with(COPY));
+    let copies =
+        fs::read_dir(folder).into_iter().flatten().flatten().filter(is_copy).map(|entry| entry.path());
+    copies.filter(|path| Some(path.as_path()) != kept && fs::remove_file(path).is_ok()).count()
 }
 
 #[cfg(test)]
@@ -233,10 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn a_store_with_something_added_is_not_whole() {
+    fn a_store_with_something_added_or_changed_is_not_whole() {
         for added in [
             "CREATE VIEW v AS SELECT 1",
             "CREATE TRIGGER t AFTER INSERT ON audit BEGIN DELETE FROM factor; END",
+            "DROP TRIGGER audit_is_counted; CREATE TRIGGER audit_is_counted AFTER INSERT ON audit BEGIN DELETE FROM factor; END",
+            "DROP TABLE clock_mark; CREATE TABLE clock_mark (id INTEGER PRIMARY KEY, wall, boot, uptime)",
+            "DROP INDEX audit_by_user; CREATE INDEX audit_by_user ON audit (reason)",
         ] {
             let mut connection = Connection::open_in_memory().unwrap();
             migrate(&mut connection).unwrap();

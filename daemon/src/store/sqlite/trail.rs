@@ -88,18 +88,25 @@ pub(super) fn read(connection: &Connection, filter: &Filter, limit: u32) -> Resu
     Ok(Page { entries, seen, full })
 }
 
-/// Oldest entries that are looked at together. The trail is in the order of time but for what a wrong clock wrote: that
-/// waits for its turn, and keeps the rest only if it is as much as this.
+/// Oldest entries that are looked at together. The trail is in the order of time but for what a wrong clock wrote: what it
+/// stamped too late waits for its turn, and keeps the rest only if it is as much as this; what it stamped too early stands
+/// behind an entry that stays, and stays as long as that.
 const WINDOW: u32 = 10_000;
 
 /// See [`crate::store::Store::trim`].
-pub(super) fn trim(connection: &Connection, before: Timestamp, most: u32) -> Result<u32, StoreError> {
+pub(super) fn trim(
+    connection: &Connection,
+    (before, now): (Timestamp, Timestamp),
+    most: u32,
+) -> Result<u32, StoreError> {
     let removed = connection
         .prepare_cached(
-            "DELETE FROM audit WHERE id IN
-             (SELECT id FROM (SELECT id, time FROM audit ORDER BY id LIMIT ?1) WHERE time < ?2 LIMIT ?3)",
+            "WITH oldest AS (SELECT id, time FROM audit ORDER BY id LIMIT ?1)
+             DELETE FROM audit WHERE id IN
+             (SELECT id FROM oldest WHERE time < ?2
+              AND id < coalesce((SELECT min(id) FROM oldest WHERE time BETWEEN ?2 AND ?3), id + 1) LIMIT ?4)",
         )
-        .and_then(|mut statement| statement.execute(params![WINDOW, before.0, most]))
+        .and_then(|mut statement| statement.execute(params![WINDOW, before.0, now.0, most]))
         .map_err(unavailable)?;
     Ok(u32::try_from(removed).unwrap_or(u32::MAX))
 }

@@ -14,7 +14,7 @@ use crate::{
 /// Steps behind the expected one that a configuration can let in at most (`[totp] window`).
 const AHEAD: i64 = 1;
 
-/// What is good once, or for a while: gone. Links that wait for their user (a table `invite`) belong here too.
+/// What is good once, or for a while: gone. Codes for a lost device, codes on their way, links that wait for their user.
 const GOOD_ONCE: [&str; 3] = ["spare", "code", "invitation"];
 
 /// What became void.
