@@ -335,7 +335,7 @@ fn who_is_read_for_gets_nothing_of_roots_by_the_process_that_reads() {
     let _daemon = world.daemon();
     let _key = set_up("alice", &["-t", "-d"]);
     let (uid, gid) = (sh("id -u alice"), sh("id -g alice"));
-    let of_alice = |id: &str| vec![id.trim(); 4].join(" ");
+    let of_alice = |id: &str| [id.trim(); 4].join(" ");
     // At root's terminal; whoever calls it has a file open that is not for alice. The reader is held as it opens hers.
     let mut command = Command::new("sh");
     command.args([
