@@ -75,7 +75,7 @@ pub(super) fn listeners(folder: &Path) -> Result<Sockets, Failure> {
 pub(super) async fn for_page(folder: &Path, directory: &dyn Directory) -> Option<(Entrance, UnixListener)> {
     let path = folder.join(WEB_SOCKET);
     let user = UserName::parse(WEB_USER).ok()?;
-    let uid = match directory.by_name(Lane::Other, &user, &Named::default()).await {
+    let uid = match directory.by_name(Lane::Admin, &user, &Named::default()).await {
         Ok(Some(account)) => account.uid,
         Ok(None) => {
             let _ = fs::remove_file(&path);
