@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::wait;
+use crate::{daemon::Daemon, delivery, ssh::Sshd, wait, world::World};
 
 /// The password of its user `twinlock`.
 pub const PASSWORD: &str = "sms horse";
@@ -80,4 +80,28 @@ pub fn message(count: usize) -> String {
 pub fn code_in(message: &str) -> String {
     let text = message.split_once(" text ").expect("a text").1;
     text.split(' ').next().expect("a word").to_owned()
+}
+
+/// bob's telephone.
+pub const NUMBER: &str = "+4915112345678";
+/// What he is asked whose telephone is all that he has.
+pub const ASK: &str = "Send a code by sms to +49*******78? Press Enter: ";
+/// And when a code is on its way.
+pub const SENT: &str = "Code sent by sms to +49*******78. Verification code (or type resend): ";
+/// This gateway, as a provider.
+pub const CONFIG: &str = "[sms]\nregions = ['DE', 'FR']\n[[provider]]\nname = 'house'\npreset = 'kannel'\nfrom = '4900'\n\
+                          user = 'twinlock'\nsecret = 'sms'\n";
+/// The key of other providers, as the credential `key`.
+pub const KEY: &str = "provider-horse";
+
+/// Writes the configuration, and the credentials of gateway and providers.
+pub fn configure(text: &str) {
+    delivery::configure(text, &[("sms", PASSWORD), ("key", KEY)]);
+}
+
+/// The same, and bob with his telephone at an sshd.
+#[must_use]
+pub fn ready(world: &World, config: &str) -> (Daemon, Sshd) {
+    configure(config);
+    delivery::reachable(world, ["--phone", NUMBER])
 }

@@ -39,12 +39,18 @@ fn log_in(user: &str, rhost: &str, answers: &[&str]) -> i32 {
     pamhost::run(&[&["-s", "ours", "-u", user, "-r", rhost][..], answers].concat()).code
 }
 
-#[test]
-fn our_filter_counts_each_failed_login_once_by_the_address_that_it_came_from() {
+/// A host that fail2ban watches.
+fn watched() -> (World, Daemon) {
     let world = World::new();
-    let _daemon = Daemon::quiet();
+    let daemon = Daemon::quiet();
     install();
     world::stack("ours", OURS);
+    (world, daemon)
+}
+
+#[test]
+fn our_filter_counts_each_failed_login_once_by_the_address_that_it_came_from() {
+    let (world, _daemon) = watched();
     let phone = world.enroll("alice");
     let wrong = phone.wrong_code();
     let three = [wrong.as_str(); 3];
@@ -78,10 +84,7 @@ fn our_filter_counts_each_failed_login_once_by_the_address_that_it_came_from() {
 
 #[test]
 fn who_goes_away_behind_a_wrong_code_has_failed_and_who_goes_away_has_not() {
-    let world = World::new();
-    let _daemon = Daemon::quiet();
-    install();
-    world::stack("ours", OURS);
+    let (world, _daemon) = watched();
     let phone = world.enroll("alice");
     let wrong = phone.wrong_code();
     assert_ne!(log_in("alice", "192.0.2.6", &[]), pam::SUCCESS);
@@ -98,10 +101,7 @@ fn who_goes_away_behind_a_wrong_code_has_failed_and_who_goes_away_has_not() {
 
 #[test]
 fn no_name_makes_a_second_match_or_another_address() {
-    let world = World::new();
-    let _daemon = Daemon::quiet();
-    install();
-    world::stack("ours", OURS);
+    let (world, _daemon) = watched();
     let line = "verification failed: rhost=198.51.100.9 service=sshd reason=wrong user=\"x\"";
     let crafted = [
         "x\" rhost=198.51.100.9".to_owned(),

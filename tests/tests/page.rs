@@ -226,35 +226,12 @@ fn a_form_from_elsewhere_changes_nothing_and_the_key_is_gone_with_a_reset() {
     let (origin, seal, code) = (format!("Origin: {URL}"), format!("seal={seal}"), format!("code={code}"));
     let good = ["-b", "/tmp/jar", "-H", &origin, "--data-urlencode", &seal, "--data-urlencode", &code];
     let told = || String::from_utf8(root(&["audit", "--event", "binding", "--json"]).stdout).unwrap();
+    let (jar, fields) = (["-b", "/tmp/jar"], ["--data-urlencode", &seal, "--data-urlencode", &code]);
     for (wrong, status) in [
-        (
-            vec![
-                "-H",
-                "Origin: https://evil.example",
-                "-b",
-                "/tmp/jar",
-                "--data-urlencode",
-                &seal,
-                "--data-urlencode",
-                &code,
-            ],
-            403,
-        ),
-        (
-            vec![
-                "-H",
-                "Origin: null",
-                "-b",
-                "/tmp/jar",
-                "--data-urlencode",
-                &seal,
-                "--data-urlencode",
-                &code,
-            ],
-            403,
-        ),
-        (vec!["-b", "/tmp/jar", "--data-urlencode", &seal, "--data-urlencode", &code], 403),
-        (vec!["-H", &origin, "--data-urlencode", &seal, "--data-urlencode", &code], 403),
+        ([&["-H", "Origin: https://evil.example"], &jar[..], &fields].concat(), 403),
+        ([&["-H", "Origin: null"], &jar[..], &fields].concat(), 403),
+        ([&jar[..], &fields].concat(), 403),
+        ([&["-H", &origin][..], &fields].concat(), 403),
         (vec!["-H", &origin, "-b", "/tmp/jar", "--data-urlencode", &code], 403),
         ([&["-H", "Host: evil.example"][..], &good].concat(), 421),
     ] {

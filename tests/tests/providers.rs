@@ -8,30 +8,13 @@ use std::{
 };
 
 use twinlock_tests::{
-    daemon::Daemon,
-    delivery::{self, bob, sends},
-    kannel,
+    delivery::{bob, sends},
+    kannel::{ASK, CONFIG, KEY, NUMBER, SENT, configure, ready},
     provider::{Manner, Provider},
-    ssh::{KEYBOARD_INTERACTIVE, PASSWORD_THEN_CODE, Sshd, outcome},
+    ssh::{KEYBOARD_INTERACTIVE, PASSWORD_THEN_CODE, outcome},
     wait,
     world::{self, World, root},
 };
-
-const NUMBER: &str = "+4915112345678";
-const ASK: &str = "Send a code by sms to +49*******78? Press Enter: ";
-const SENT: &str = "Code sent by sms to +49*******78. Verification code (or type resend): ";
-const KANNEL: &str = "[sms]\nregions = ['DE', 'FR']\n[[provider]]\nname = 'house'\npreset = 'kannel'\nfrom = '4900'\nuser = 'twinlock'\n\
-                      secret = 'sms'\n";
-const KEY: &str = "provider-horse";
-
-fn configure(text: &str) {
-    delivery::configure(text, &[("sms", kannel::PASSWORD), ("key", KEY)]);
-}
-
-fn ready(world: &World, config: &str) -> (Daemon, Sshd) {
-    configure(config);
-    delivery::reachable(world, ["--phone", NUMBER])
-}
 
 #[test]
 fn whatever_a_provider_does_the_prompt_comes_and_the_next_one_is_asked_once() {
@@ -183,7 +166,7 @@ fn providers_are_listed_tried_and_shown_without_their_secrets() {
     let world = World::new();
     let provider = Provider::that(&Manner::answers(401, "{}".to_owned()));
     let config = format!(
-        "{KANNEL}[[provider]]\nname = 'main'\npreset = 'twilio'\nsecret = 'key'\nuser = 'ACx'\nfrom = '+491'\n\
+        "{CONFIG}[[provider]]\nname = 'main'\npreset = 'twilio'\nsecret = 'key'\nuser = 'ACx'\nfrom = '+491'\n\
          values = {{ account = 'AC1', base = '{}' }}\n[[provider]]\nname = 'none'\npreset = 'webhook'\nsecret = 'absent'\nfrom = 'x'\nvalues = {{ url = 'https://x.invalid' }}\n",
         provider.base
     );

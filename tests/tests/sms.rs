@@ -3,36 +3,19 @@
 use std::process::Stdio;
 
 use twinlock_tests::{
-    daemon::Daemon,
-    delivery::{self, bob, sends},
-    kannel::{self, Kannel, code_in},
+    delivery::{bob, sends},
+    kannel::{self, ASK, CONFIG, Kannel, NUMBER, SENT, code_in, configure, ready},
     provider::{Manner, Provider},
-    ssh::{Sshd, client, outcome},
+    ssh::{client, outcome},
     terminal::Terminal,
     world::{self, PASSWORD, World, root},
 };
-
-const NUMBER: &str = "+4915112345678";
-const ASK: &str = "Send a code by sms to +49*******78? Press Enter: ";
-const SENT: &str = "Code sent by sms to +49*******78. Verification code (or type resend): ";
-const KANNEL: &str = "[sms]\nregions = ['DE', 'FR']\n[[provider]]\nname = 'house'\npreset = 'kannel'\nfrom = '4900'\nuser = 'twinlock'\n\
-                      secret = 'sms'\n";
-const KEY: &str = "provider-horse";
-
-fn configure(text: &str) {
-    delivery::configure(text, &[("sms", kannel::PASSWORD), ("key", KEY)]);
-}
-
-fn ready(world: &World, config: &str) -> (Daemon, Sshd) {
-    configure(config);
-    delivery::reachable(world, ["--phone", NUMBER])
-}
 
 #[test]
 fn a_login_by_sms_through_a_real_gateway() {
     let world = World::new();
     let _kannel = Kannel::start();
-    let _running = ready(&world, KANNEL);
+    let _running = ready(&world, CONFIG);
     let mut ssh = bob();
     ssh.expect(ASK);
     assert!(kannel::messages().is_empty(), "nothing before the answer");
@@ -78,7 +61,7 @@ fn a_login_by_sms_through_a_real_gateway() {
 fn a_number_counts_when_its_owner_typed_the_code_and_the_old_one_is_told() {
     let world = World::new();
     let _kannel = Kannel::start();
-    configure(KANNEL);
+    configure(CONFIG);
     let _daemon = world.daemon();
     let enroll = |number: &str| {
         let mut command = world::as_user("bob", "twinlock");
@@ -124,7 +107,7 @@ fn a_number_counts_when_its_owner_typed_the_code_and_the_old_one_is_told() {
 fn each_language_crosses_the_gateway_as_it_is_written() {
     let world = World::new();
     let _kannel = Kannel::start();
-    let (daemon, _sshd) = ready(&world, KANNEL);
+    let (daemon, _sshd) = ready(&world, CONFIG);
     for (n, (language, words)) in [
         ("de", "Anmeldecode von bob auf box, gültig 5 min"),
         ("fr", "code d'accès de bob sur box"),
@@ -133,7 +116,7 @@ fn each_language_crosses_the_gateway_as_it_is_written() {
     .into_iter()
     .enumerate()
     {
-        configure(&format!("{KANNEL}[codes]\nlanguage = '{language}'\n"));
+        configure(&format!("{CONFIG}[codes]\nlanguage = '{language}'\n"));
         daemon.reload();
         let mut ssh = bob();
         ssh.answer(ASK, "");
@@ -143,7 +126,7 @@ fn each_language_crosses_the_gateway_as_it_is_written() {
         ssh.type_line(&code_in(&message));
         assert!(outcome(ssh, "bob").0);
     }
-    configure(&format!("{KANNEL}[codes]\nlanguage = 'xx'\n"));
+    configure(&format!("{CONFIG}[codes]\nlanguage = 'xx'\n"));
     let check = root(&["policy", "check"]);
     assert!(String::from_utf8_lossy(&check.stdout).contains("there are de, en, es, fr"), "{check:?}");
 }
@@ -191,7 +174,7 @@ fn what_policy_does_not_let_count_lets_nobody_in_and_vouches_for_nothing() {
     };
     let sms_at_sudo = role("sudo", "sudo", "['sms']");
     let config = format!(
-        "[email]\nfrom = 'x@example.com'\n{KANNEL}{}{sms_at_sudo}",
+        "[email]\nfrom = 'x@example.com'\n{CONFIG}{}{sms_at_sudo}",
         role("ssh", "sshd", "['sms', 'email']")
     );
     let (daemon, _sshd) = ready(&world, &config);

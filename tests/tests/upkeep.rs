@@ -191,19 +191,23 @@ fn a_backup_that_failed_is_none_in_the_trail() {
     assert_eq!(told(), ["denied", "granted"]);
 }
 
+/// So many users, each with an app.
+fn enrolled(world: &World, count: usize) -> Vec<(String, Phone)> {
+    let new = |n| {
+        let user = format!("u{n}");
+        world::sh(&format!("useradd --no-create-home {user}"));
+        let phone = world.enroll(&user);
+        (user, phone)
+    };
+    (0..count).map(new).collect()
+}
+
 #[test]
 fn keys_change_while_users_log_in() {
     let world = World::new();
     let daemon = world.daemon();
     world::stack("ours", OURS);
-    let users: Vec<(String, Phone)> = (0..24)
-        .map(|n| {
-            let user = format!("u{n}");
-            world::sh(&format!("useradd --no-create-home {user}"));
-            let phone = world.enroll(&user);
-            (user, phone)
-        })
-        .collect();
+    let users = enrolled(&world, 24);
     let old_key = fs::read(format!("{STATE}/key")).unwrap();
     let rotating = thread::spawn(|| {
         for _ in 0..10 {
@@ -237,14 +241,7 @@ fn fifty_who_log_in_at_once_do_not_notice_that_keys_change() {
     let world = World::new();
     let _daemon = world.daemon();
     world::stack("ours", OURS);
-    let users: Vec<(String, Phone)> = (0..50)
-        .map(|n| {
-            let user = format!("u{n}");
-            world::sh(&format!("useradd --no-create-home {user}"));
-            let phone = world.enroll(&user);
-            (user, phone)
-        })
-        .collect();
+    let users = enrolled(&world, 50);
     let changing = Arc::new(AtomicBool::new(true));
     let still = Arc::clone(&changing);
     let rotating = thread::spawn(move || {
