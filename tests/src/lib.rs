@@ -15,6 +15,7 @@ pub mod delivery;
 pub mod fault;
 pub mod kannel;
 pub mod mail;
+pub mod manual_page;
 pub mod page;
 pub mod pamhost;
 pub mod phone;
