@@ -14,6 +14,7 @@ pub mod daemon;
 pub mod delivery;
 pub mod fault;
 pub mod kannel;
+pub mod machine;
 pub mod mail;
 pub mod manual_page;
 pub mod page;
