@@ -9,7 +9,7 @@ use twinlock_tests::{
 };
 
 /// What an empty message gets where the method is served and the caller may call it.
-const SERVED: [(&str, &str); 42] = [
+const SERVED: [(&str, &str); 43] = [
     ("Login/Authenticate", "InvalidArgument"), // no opening message
     ("SelfService/Status", "Ok"),
     ("SelfService/EnrollTotp", "InvalidArgument"),
@@ -48,6 +48,7 @@ const SERVED: [(&str, &str); 42] = [
     ("Admin/CheckStore", "Ok"),
     ("Admin/BackupStore", "Ok"),
     ("Admin/RotateKey", "Ok"),
+    ("Admin/RecordStackChange", "InvalidArgument"), // of no service
     ("EnrollmentPage/ReadSettings", "Ok"),
     ("EnrollmentPage/LookAtLink", "Ok"),   // it is dead
     ("EnrollmentPage/ProveBinding", "Ok"), // the same
