@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PATH:${HOME:-/root}/.cargo/bin"
-[ "${SUDO_USER:-}" ] && export PATH="$PATH:$(getent passwd "$SUDO_USER" | cut -d: -f6)/.cargo/bin"
+[ "${SUDO_USER:-}" ] && PATH=$PATH:$(getent passwd "$SUDO_USER" | cut -d: -f6)/.cargo/bin
 [ "$(id -u)" = 0 ] || { echo "tests/run.sh needs root (namespaces, PAM): sudo tests/run.sh" >&2; exit 1; }
 step() { printf '\n== %s\n' "$*"; }
 
