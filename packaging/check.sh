@@ -38,7 +38,10 @@ silent() {
 threshold() {
     case $1 in
     twinlockd.service | twinlock-web.service) echo 20 ;;
-    *) echo 80 ;; # helpers that run what needs privileges: sendmail, PAM
+    # What needs privileges that the daemon gave up: sendmail, and modules of PAM, which may need any.
+    twinlock-sendmail@.service) echo 80 ;;
+    twinlock-password@.service) echo 100 ;;
+    *) echo 20 ;;
     esac
 }
 
@@ -86,6 +89,18 @@ script() {
     silent "$1" shellcheck --severity=warning --shell="${2:-bash}" "$1"
 }
 
+# A stack that pam-auth-update makes of it must ask, and must not be passed by an error; and nobody is asked unasked.
+profile() {
+    grep -qx 'Default: no' "$1" || fault "$1: on by default"
+    grep -q '^.required.pam_twinlock.so' "$1" || fault "$1: not required"
+    grep -nE 'sufficient|optional|default=ignore|success=[0-9]' "$1" && fault "$1: a line that can be passed"
+}
+
+# The kernel need not have AppArmor.
+apparmor() {
+    passes "$1" apparmor_parser --skip-kernel-load --skip-cache "$1"
+}
+
 # elsewhere PATH TEST: the check of this file is a test, which has the folder's name in it.
 elsewhere() {
     local folder=${1#packaging/}
@@ -115,7 +130,13 @@ while read -r file; do
     packaging/tmpfiles/*.conf) passes "$file" systemd-tmpfiles --create --root="$scratch" "$PWD/$file" ;;
     packaging/man/*) page "$file" ;;
     packaging/*.sh) script "$file" ;;
-    packaging/pam/*) elsewhere "$file" tests/src/world.rs ;;
+    packaging/pam/twinlock) profile "$file" ;;
+    packaging/pam/twinlock-password) elsewhere "$file" tests/src/world.rs ;;
+    packaging/apparmor/*) apparmor "$file" ;;
+    packaging/debian/*.postinst | packaging/debian/*.prerm | packaging/debian/*.postrm | packaging/debian/*.preinst) script "$file" sh ;;
+    packaging/debian/*.sh) script "$file" sh ;;
+    # The packages that come of it: lintian, and tests that install them.
+    packaging/debian/*) elsewhere "$file" packaging/deb.sh ;;
     packaging/fail2ban/*) elsewhere "$file" tests/tests/fail2ban.rs ;;
     packaging/examples/asterisk/*) elsewhere "$file" tests/src/telephone.rs ;;
     packaging/README.md) ;;
@@ -139,9 +160,11 @@ for name in twinlockd twinlock twinlock-web libpam_twinlock.so; do
     grep -q 'BIND_NOW\|FLAGS_1.*NOW' "$scratch/elf" || fault "$name: symbols are bound late"
     grep -q 'GNU_STACK.*RWE' "$scratch/elf" && fault "$name: a stack that can be run"
     grep -qE 'RPATH|RUNPATH' "$scratch/elf" && fault "$name: looks for libraries in a folder of its own"
-    readelf -h "$file" | grep -q 'Type: *DYN' || fault "$name: not position independent"
+    readelf -h "$file" >"$scratch/head"
+    grep -q 'Type: *DYN' "$scratch/head" || fault "$name: not position independent"
     strings "$file" | grep -F 'grpc.reflection' >/dev/null && fault "$name: gRPC reflection"
-    readelf -W -S "$file" | grep -qF .symtab && continue # a debug build says where it was built
+    readelf -W -S "$file" >"$scratch/sections"
+    grep -qF .debug_info "$scratch/sections" && continue # a debug build says where it was built
     strings "$file" | grep -F -e "$PWD/" -e "${CARGO_HOME:-${HOME:-/root}/.cargo}/" -e "$artefacts/" >"$scratch/places" &&
         fault "$name: says where it was built: $(head -3 "$scratch/places")"
 done
