@@ -129,12 +129,12 @@ while read -r file; do
     packaging/sysusers/*.conf) passes "$file" systemd-sysusers --dry-run --root="$scratch" "$PWD/$file" ;;
     packaging/tmpfiles/*.conf) passes "$file" systemd-tmpfiles --create --root="$scratch" "$PWD/$file" ;;
     packaging/man/*) page "$file" ;;
-    packaging/*.sh) script "$file" ;;
     packaging/pam/twinlock) profile "$file" ;;
     packaging/pam/twinlock-password) elsewhere "$file" tests/src/world.rs ;;
     packaging/apparmor/*) apparmor "$file" ;;
     packaging/debian/*.postinst | packaging/debian/*.prerm | packaging/debian/*.postrm | packaging/debian/*.preinst) script "$file" sh ;;
     packaging/debian/*.sh) script "$file" sh ;;
+    packaging/*.sh) script "$file" ;;
     # The packages that come of it: lintian, and tests that install them.
     packaging/debian/*) elsewhere "$file" packaging/deb.sh ;;
     packaging/fail2ban/*) elsewhere "$file" tests/tests/fail2ban.rs ;;
