@@ -16,6 +16,7 @@ pub mod fault;
 pub mod kannel;
 pub mod machine;
 pub mod mail;
+pub mod manual_page;
 pub mod packages;
 pub mod page;
 pub mod pamhost;
