@@ -9,7 +9,7 @@ use std::{
 
 use crate::{machine, world::sh};
 
-/// Every package, in the order of dpkg's own choice.
+/// Every package.
 pub const ALL: [&str; 3] = ["libpam-twinlock", "twinlock", "twinlock-web"];
 
 /// The file of the later build of a package (tests/packages.sh).
@@ -20,9 +20,8 @@ pub const ALL: [&str; 3] = ["libpam-twinlock", "twinlock", "twinlock-web"];
 #[must_use]
 pub fn later(name: &str) -> PathBuf {
     let file = machine::package(name);
-    let folder = file.parent().expect("a file in a folder").join("next");
     let later = file.file_name().expect("a file").to_string_lossy().replace("-1_", "-2_");
-    let path = folder.join(later);
+    let path = file.parent().expect("a file in a folder").with_file_name("packages-later").join(later);
     assert!(path.exists(), "{}: run tests/packages.sh", path.display());
     path
 }
