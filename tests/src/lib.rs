@@ -18,6 +18,7 @@ pub mod kannel;
 pub mod machine;
 pub mod mail;
 pub mod manual_page;
+pub mod packages;
 pub mod page;
 pub mod pamhost;
 pub mod phone;
