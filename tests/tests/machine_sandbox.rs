@@ -111,7 +111,7 @@ fn people_log_in_and_look_after_their_accounts() {
     let mut ssh = client("bob", &["-tt"]);
     ssh.answer("Password: ", PASSWORD);
     ssh.expect("Key: ");
-    let phone = Phone::with_key(ssh.expect("otpauth").trim());
+    let phone = Phone::with_key(ssh.expect("Add this").trim());
     ssh.answer("then type the code it shows: ", &phone.code(0));
     ssh.answer("Press Enter when you have saved them: ", "");
     assert!(outcome(ssh, "bob").0);
@@ -205,7 +205,10 @@ fn administrators_keep_the_store_the_rules_and_the_figures() {
     done(&root(&["db", "backup", "/root/backup"]));
     gets_in("alice", &Phone::with_key(key).code(0));
     let refused = root(&["db", "restore", "/root/backup", "--yes"]);
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("stop it first"), "{refused:?}");
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("stop it and its sockets first"),
+        "{refused:?}"
+    );
     systemctl("stop 'twinlockd*'");
     let report = done(&root(&["db", "restore", "/root/backup", "--yes"]));
     assert!(report.contains("systemctl start twinlockd"), "{report}");
@@ -312,10 +315,6 @@ fn the_journal_has_each_decision_in_parts() {
         }
     }
     assert_eq!(told[1]["TWINLOCK_REASON"], "wrong");
-    let crafted = "x\" rhost=198.51.100.9\n\u{1b}[2J";
-    let out =
-        Command::new("twinlock").args(["policy", "explain", crafted, "--service", "sshd"]).output().unwrap();
-    assert!(!out.status.success());
 }
 
 /// The settings of a unit that a probe can be run with too.
