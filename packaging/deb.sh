@@ -84,8 +84,10 @@ from_source() {
 }
 
 mkdir "$tree"
-sources | LC_ALL=C sort -z >"$work/list"
+sources >"$work/list"
 pack <"$work/list" | tar --extract -C "$tree"
+mv "$(CARGO_TARGET_DIR=$work packaging/licences.sh)" "$tree/"
+printf '%s\0' THIRD-PARTY-LICENSES >>"$work/list"
 cp -r "$tree/packaging/debian" "$tree/debian"
 changelog >"$tree/debian/changelog"
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds the packages that tests install: target/packages, and the same as a later build in target/packages/next. Builds
+# Builds the packages that tests install: target/packages, and the same as a later build in target/packages-later. Builds
 # the first twice and compares: what is handed out can be made again by anybody.
 #   tests/packages.sh            prints the folder
 set -euo pipefail
@@ -16,5 +16,5 @@ wait $!
 for package in "$target"/packages/*.deb; do
     cmp "$package" "$again/${package##*/}" >&2
 done
-packaging/deb.sh --revision 2 --to "$target/packages/next" >/dev/null
+packaging/deb.sh --revision 2 --to "$target/packages-later" >/dev/null
 echo "$target/packages"
