@@ -10,6 +10,7 @@
 )]
 
 pub mod browser;
+pub mod command_line;
 pub mod daemon;
 pub mod delivery;
 pub mod fault;
