@@ -75,7 +75,6 @@ fn login(phone: &Phone) {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "how long it took is for whoever reads the log")]
 fn from_the_packages_to_the_first_login_with_a_code_by_the_guide_alone() {
     let _host = Machine::new();
     fs::create_dir(FOLDER).unwrap();
