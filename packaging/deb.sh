@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 die() { echo "deb.sh: $*" >&2; exit 2; }
 
 target=${CARGO_TARGET_DIR:-$PWD/target}
-revision=1 from=artefacts draft= to=$target/packages
+revision=1 from=artefacts draft="" to=$target/packages
 while [ $# -gt 0 ]; do
     case $1 in
     --revision) revision=${2:?"--revision N"} && shift 2 ;;
