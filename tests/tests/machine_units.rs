@@ -279,7 +279,9 @@ fn the_sealing_key_may_be_a_credential_encrypted_or_not() {
     sh("rm /etc/credstore.encrypted/twinlock.key && rm -r /etc/systemd/system/twinlockd.service.d");
     systemctl("daemon-reload");
     systemctl("restart twinlockd || true");
-    let said = sh("journalctl -u twinlockd -o cat -n 30");
-    assert!(said.contains("neither a credential twinlock.key nor /var/lib/twinlock/key"), "{said}");
+    wait::until("a word about the key", 20, || {
+        let said = sh("journalctl -u twinlockd -o cat");
+        said.contains("neither a credential twinlock.key nor /var/lib/twinlock/key").then_some(())
+    });
     assert!(!Path::new(STORED_KEY).exists(), "no other is made in its place");
 }
