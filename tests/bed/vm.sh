@@ -74,9 +74,12 @@ furnish() {
     echo box >"$tree/etc/hostname"
     echo '127.0.0.1 localhost box' >"$tree/etc/hosts"
     echo '/dev/vda / ext4 rw,relatime 0 0' >"$tree/etc/fstab"
-    # We come in by a second sshd, so that a test may do what it likes with the first.
-    sed 's|ExecStart=.*|ExecStart=/usr/sbin/sshd -D -p 2222 -o UsePAM=no -o PidFile=none|; /^Alias/d' \
+    # We come in by a second sshd, whose PAM service is its name, so that a test may do what it likes with the first.
+    ln -s sshd "$tree/usr/sbin/bed"
+    cp "$tree/etc/pam.d/sshd" "$tree/etc/pam.d/bed"
+    sed 's|^ExecStart.*||; s|^\[Service\]|&\nExecStart=/usr/sbin/bed -D -f /dev/null -p 2222 -o UsePAM=yes -o PidFile=none|; /^Alias/d' \
         "$tree/lib/systemd/system/ssh.service" >"$tree/etc/systemd/system/bed.service"
+    echo '(portcon tcp 2222 (system_u object_r ssh_port_t ((s0) (s0))))' >"$tree/root/bed.cil"
     cat >"$tree/etc/systemd/network/10-bed.network" <<'NETWORK'
 [Match]
 Name=en* eth*
@@ -93,9 +96,10 @@ NETWORK
     done
 }
 
-# SELinux's labels, written before the disk is made. setfiles complains of dangling links and writes the others.
+# SELinux's labels, written before the disk is made; sshd may be at our port. setfiles complains of dangling links and writes the others.
 label() {
     mount -t proc proc "$1/proc"
+    chroot "$1" semodule --noreload --install /root/bed.cil
     chroot "$1" setfiles -F -e /proc -e /sys -e /dev /etc/selinux/default/contexts/files/file_contexts / || true
     umount "$1/proc"
 }
