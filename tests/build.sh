@@ -6,8 +6,17 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 profile=(--release)
 folder=release
 [ "${1:-}" = --debug ] && { profile=(); folder=debug; }
-cargo build --quiet --locked "${profile[@]}" -p twinlockd -p twinlock -p twinlock-web
 target=${CARGO_TARGET_DIR:-$PWD/target}
+if [ "$folder" = release ]; then
+    # Nothing of the machine that built it is in it: who builds the same commit gets the same bytes
+    # (packaging/reproduce.sh). The last prefix that fits counts.
+    cargo=${CARGO_HOME:-${HOME:-/root}/.cargo}
+    export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$cargo/registry/src=/crates --remap-path-prefix=$PWD=/twinlock --remap-path-prefix=$target=/target"
+    export CFLAGS="${CFLAGS:-} -ffile-prefix-map=$cargo/registry/src=/crates -ffile-prefix-map=$PWD=/twinlock -ffile-prefix-map=$target=/target"
+    SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+    export SOURCE_DATE_EPOCH
+fi
+cargo build --quiet --locked "${profile[@]}" -p twinlockd -p twinlock -p twinlock-web
 if [ "$folder" = release ]; then
     cargo build --quiet --locked --profile module -p pam-twinlock
     cp "$target/module/libpam_twinlock.so" "$target/release/"

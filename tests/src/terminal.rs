@@ -49,6 +49,11 @@ impl Terminal {
         self.session.send_line(text).expect("the terminal is open");
     }
 
+    /// Types keys, and no Enter behind them.
+    pub fn type_keys(&mut self, keys: &str) {
+        self.session.send(keys).and_then(|_| self.session.flush()).expect("the terminal is open");
+    }
+
     /// Waits for a prompt and answers it.
     #[track_caller]
     pub fn answer(&mut self, prompt: &str, text: &str) {

@@ -1,14 +1,18 @@
-//! What the manual pages say is what there is: every flag, key and argument, and no dead ones among the keys.
+//! What the manual pages say is what there is, in both directions: each command, flag, argument, result, event and exit
+//! code is explained, and nothing is explained that is not there. The keys of the configuration: settings.rs.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::{collections::BTreeSet, fs, process::Command};
+use std::{collections::BTreeSet, process::Command};
 
-use twinlock_tests::world::{self, artefacts};
+use twinlock_tests::{
+    manual_page::{Item, Page, source},
+    world::artefacts,
+};
 
-fn page(name: &str) -> String {
-    let path = format!("{}/../packaging/man/{name}", env!("CARGO_MANIFEST_DIR"));
-    fs::read_to_string(path).unwrap().replace("\\-", "-")
-}
+/// Flags of other programs, which our pages speak of.
+const OF_OTHERS: [&str; 4] = ["--collector", "--now", "--pipe", "--wait"];
+/// Flags of every command, which the page has under OPTIONS.
+const OF_ALL: [&str; 4] = ["--runtime-dir", "--json", "--help", "--version"];
 
 fn help(program: &str, arguments: &[&str]) -> String {
     let out = Command::new(artefacts().join(program)).args(arguments).arg("--help").output().unwrap();
@@ -16,12 +20,11 @@ fn help(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(out.stdout).unwrap()
 }
 
-/// `--flag` wherever it starts an option.
-fn flags(help: &str) -> BTreeSet<String> {
-    help.split_whitespace()
-        .filter(|word| word.starts_with("--") && word.len() > 2)
-        .map(|word| word.trim_end_matches([',', ']', ')']).to_owned())
-        .collect()
+/// Each `--flag` of a text.
+fn flags(text: &str) -> BTreeSet<String> {
+    let ends = |c: char| !(c.is_ascii_lowercase() || c == '-');
+    let flag = |word: &&str| word.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c != '-'));
+    text.split(ends).filter(flag).map(ToOwned::to_owned).collect()
 }
 
 /// The subcommands that a help text lists.
@@ -31,132 +34,208 @@ fn commands(help: &str) -> Vec<String> {
     lines.filter_map(|line| line.split_whitespace().next()).map(ToOwned::to_owned).collect()
 }
 
-/// Every path of subcommands, with its help.
+/// The values that a help text allows, which clap writes in one of two forms.
+fn values(help: &str) -> Vec<String> {
+    let short = help.split("[possible values: ").skip(1).filter_map(|text| text.split(']').next());
+    let short = short.flat_map(|list| list.split(", "));
+    let long = help.lines().filter_map(|line| line.trim().strip_prefix("- ")?.split(':').next());
+    short.chain(long).map(ToOwned::to_owned).collect()
+}
+
+/// Every command that does something, as it is typed, with its help.
 fn tree(path: &[&str], found: &mut Vec<(String, String)>) {
     // `user enroll NAME totp`: the name stands between.
-    let with_names: Vec<&str> = path
-        .iter()
-        .enumerate()
-        .flat_map(|(i, word)| {
-            if i > 0 && path[..=i] == ["user", "enroll"] { vec![*word, "someone"] } else { vec![*word] }
-        })
-        .collect();
-    let text = help("twinlock", &with_names);
-    for command in commands(&text) {
+    let typed: Vec<&str> = if path.starts_with(&["user", "enroll"]) {
+        [&path[..2], &["NAME"], &path[2..]].concat()
+    } else {
+        path.to_vec()
+    };
+    let text = help("twinlock", &typed);
+    let below = commands(&text);
+    for command in &below {
         tree(&[path, &[command.as_str()]].concat(), found);
     }
-    found.push((path.join(" "), text));
+    if below.is_empty() {
+        found.push((typed.join(" "), text));
+    }
+}
+
+/// The items of twinlock(1) that are commands.
+fn explained() -> Vec<Item> {
+    let page = Page::read("twinlock.1");
+    [page.items("Own account"), page.items("Administration (root)")].into_iter().flatten().collect()
+}
+
+/// Whether an item is about this command; "enroll sms NUMBER, enroll call NUMBER" is about two.
+fn about(item: &Item, command: &str) -> bool {
+    item.heading.split(", ").any(|heading| heading == command || heading.starts_with(&format!("{command} ")))
 }
 
 #[test]
-fn every_flag_and_command_of_twinlock_is_in_its_page() {
-    let page = page("twinlock.1");
+fn every_command_of_twinlock_is_explained_with_its_flags_and_values() {
+    let items = explained();
     let mut found = Vec::new();
     tree(&[], &mut found);
-    assert!(found.len() > 12, "{} commands", found.len());
-    for (path, text) in &found {
-        if let Some(last) = path.rsplit(' ').next() {
-            assert!(page.contains(last), "the command {path}");
+    assert!(found.len() > 40, "{} commands", found.len());
+    for (command, text) in &found {
+        let about: Vec<&Item> = items.iter().filter(|item| about(item, command)).collect();
+        assert!(!about.is_empty(), "{command} has no item");
+        let said: String = about.iter().flat_map(|item| [&item.heading, " ", &item.said]).collect();
+        // Whose account: told before the first item.
+        let own = text.contains("say `root` if you mean root's own account");
+        for flag in flags(text).iter().filter(|flag| !OF_ALL.contains(&flag.as_str())) {
+            assert!(said.contains(flag) || (own && flag == "--user"), "{flag} of {command}");
         }
-        for flag in flags(text) {
-            assert!(page.contains(&flag), "{flag} of {path}");
+        for value in values(text) {
+            assert!(said.contains(&value), "{value} of {command}");
         }
     }
 }
 
 #[test]
-fn every_flag_of_twinlockd_is_in_its_page() {
-    let page = page("twinlockd.8");
-    let flags = flags(&help("twinlockd", &[]));
-    assert!(flags.len() > 5);
-    for flag in flags {
-        assert!(page.contains(&flag), "{flag}");
+fn nothing_is_explained_that_twinlock_does_not_have() {
+    let mut found = Vec::new();
+    tree(&[], &mut found);
+    for item in explained() {
+        let of: Vec<&(String, String)> = found.iter().filter(|(command, _)| about(&item, command)).collect();
+        assert!(!of.is_empty(), "there is no command {}", item.heading);
+        let known: String = of.iter().map(|(_, text)| text.as_str()).collect();
+        for flag in flags(&item.heading) {
+            assert!(known.contains(&flag), "{} has no {flag}", item.heading);
+        }
+    }
+    let known: String = found.iter().map(|(_, text)| text.as_str()).collect();
+    let known = known + &help("twinlockd", &[]) + &help("twinlock-web", &[]) + &OF_OTHERS.join(" ");
+    for page in PAGES {
+        for flag in flags(&Page::read(page).text()) {
+            assert!(known.contains(&flag), "{page} speaks of {flag}");
+        }
+    }
+}
+
+/// All of them.
+const PAGES: [&str; 7] = [
+    "twinlock.1",
+    "twinlock.7",
+    "twinlock.toml.5",
+    "twinlock-providers.5",
+    "twinlockd.8",
+    "twinlock-web.8",
+    "pam_twinlock.8",
+];
+
+#[test]
+fn every_flag_of_the_daemons_is_in_their_pages_and_no_other() {
+    for program in ["twinlockd", "twinlock-web"] {
+        let (page, text) = (Page::read(&format!("{program}.8")), help(program, &[]));
+        let headings: String = page.items("OPTIONS").iter().map(|item| item.heading.clone() + " ").collect();
+        // The help names flags within sentences, too.
+        let known: String =
+            text.lines().filter(|line| line.trim_start().starts_with('-')).collect::<Vec<_>>().join("\n");
+        assert_eq!(flags(&headings), flags(&known), "{program}");
+        for value in values(&text) {
+            assert!(page.section("OPTIONS").contains(&value), "{value} of {program}");
+        }
+        let shown = page.section("SYNOPSIS");
+        for flag in flags(&shown) {
+            assert!(known.contains(&flag), "{program} has no {flag}");
+        }
     }
 }
 
 #[test]
-fn every_flag_of_twinlock_web_is_in_its_page() {
-    let page = page("twinlock-web.8");
-    let flags = flags(&help("twinlock-web", &[]));
-    assert!(flags.len() >= 5, "{flags:?}");
-    for flag in flags {
-        assert!(page.contains(&flag), "{flag}");
-    }
+fn every_module_argument_is_in_its_page_and_no_other() {
+    let options = source("pam-module/src/options.rs");
+    let known = options.split("known are ").nth(1).unwrap().split(" (see").next().unwrap();
+    let name = |argument: &str| argument.split('=').next().unwrap().to_owned();
+    let known: BTreeSet<String> =
+        known.split([',', ' ', '\\', '\n']).filter(|word| !word.is_empty()).map(name).collect();
+    assert!(known.len() >= 7, "{known:?}");
+    let headings = Page::read("pam_twinlock.8").names("ARGUMENTS");
+    let explained: BTreeSet<String> = headings.iter().map(|heading| name(heading)).collect();
+    assert_eq!(explained, known);
 }
 
 #[test]
-fn every_key_of_the_shipped_file_is_in_its_page_and_is_known() {
-    let page = page("twinlock.toml.5");
-    let path = format!("{}/../packaging/config/twinlock.toml", env!("CARGO_MANIFEST_DIR"));
-    let shipped = fs::read_to_string(path).unwrap();
-    let keys: Vec<&str> = shipped
-        .lines()
-        .filter_map(|line| line.trim_start_matches("# ").split_once(" = "))
-        .map(|(key, _)| key)
-        .filter(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
+fn every_result_of_the_module_is_in_its_page_and_no_other() {
+    let outcome = source("pam-module/src/outcome.rs");
+    let code = outcome.split("#[cfg(test)]").next().unwrap();
+    let known: BTreeSet<String> = code
+        .split("PamResultCode::")
+        .skip(1)
+        .map(|text| text.split(|c: char| !(c.is_ascii_uppercase() || c == '_')).next().unwrap().to_owned())
         .collect();
-    assert!(keys.len() > 8, "{keys:?}");
-    for key in keys {
-        assert!(page.contains(&format!("\n.B {key}\n")), "{key}");
-    }
-    // Every key commented in, the daemon knows all of them.
-    let commented_in = |line: &str| {
-        let text = line.strip_prefix("# ").unwrap_or(line);
-        let key = text.split(" = ").next().unwrap_or_default();
-        let setting = text.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || c == '-');
-        if setting || text.starts_with("[[") { text.to_owned() } else { line.to_owned() }
-    };
-    let all = shipped.lines().map(commented_in).collect::<Vec<_>>().join("\n").replace("wheel", "adm");
-    assert_eq!(all.matches("\n[[").count(), 5, "{all}");
-    world::sh(concat!(
-        "cp -r ",
-        env!("CARGO_MANIFEST_DIR"),
-        "/../packaging/providers /root/providers.d && chmod 0644 /root/providers.d/*"
-    ));
-    fs::write("/root/all.toml", all).unwrap();
-    fs::set_permissions("/root/all.toml", std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
-    let out =
-        Command::new(artefacts().join("twinlockd")).args(["--check", "--config", "/root/all.toml"]).output();
-    let out = out.unwrap();
-    assert!(out.status.success() && out.stdout.is_empty(), "{out:?}");
+    assert!(known.len() >= 9, "{known:?}");
+    assert_eq!(Page::read("pam_twinlock.8").names("RETURN VALUES"), known);
 }
 
 #[test]
-fn every_key_of_a_preset_and_every_place_is_in_its_page() {
-    let page = page("twinlock-providers.5");
-    let read = |file: &str| {
-        fs::read_to_string(format!("{}/../daemon/src/config/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+fn every_event_of_the_trail_is_in_the_page_and_no_other() {
+    let audit = source("daemon/src/audit/mod.rs");
+    let names = audit.split("pub const fn name(self)").nth(1).unwrap().split("\n    }").next().unwrap();
+    let known: BTreeSet<&str> = names.split('"').skip(1).step_by(2).collect();
+    assert!(known.len() >= 35, "{known:?}");
+    let items = explained();
+    let audit = items.iter().find(|item| about(item, "audit")).unwrap();
+    let listed = audit.said.split("Events: ").nth(1).unwrap().split('.').next().unwrap();
+    assert_eq!(listed.split(", ").map(str::trim).collect::<BTreeSet<_>>(), known);
+}
+
+#[test]
+fn every_figure_is_in_the_page_and_no_other() {
+    let figures = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '_'));
+        words.filter(|word| word.starts_with("twinlock_")).map(ToOwned::to_owned).collect()
     };
-    let (preset, provider) = (read("preset.rs"), read("provider.rs"));
-    let keys: Vec<String> = [&preset, &provider]
-        .into_iter()
-        .flat_map(|source| source.lines())
-        .filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "))
-        .filter(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
-        .map(|(key, _)| key.replace('_', "-"))
-        .collect();
-    assert!(keys.len() > 20, "{keys:?}");
-    for key in keys {
-        assert!(page.contains(&format!("\n.B {key}\n")), "{key}");
-    }
-    let places = preset.split("pub const PLACES").nth(1).unwrap().split(';').nth(1).unwrap();
-    let places: Vec<&str> = places.split('"').skip(1).step_by(2).collect();
-    assert!(places.len() >= 11, "{places:?}");
-    for place in places {
-        assert!(page.contains(&format!("{{{place}}}")), "{place}");
+    // The test there compares the whole file with what it lists.
+    let known = figures(source("daemon/src/metrics/mod.rs").split("#[cfg(test)]").nth(1).unwrap());
+    assert!(known.len() >= 13, "{known:?}");
+    assert_eq!(figures(&Page::read("twinlockd.8").section("METRICS")), known);
+}
+
+#[test]
+fn every_exit_code_is_in_the_page_and_no_other() {
+    // 0, and 2 of clap for usage, are in no source of ours.
+    for (page, file, more) in [
+        ("twinlock.1", "cli/src/failure.rs", &[0][..]),
+        ("twinlockd.8", "daemon/src/main.rs", &[0, 2]),
+        ("twinlock-web.8", "web/src/main.rs", &[0, 2]),
+    ] {
+        let constants = source(file);
+        let known = constants.lines().filter_map(|line| {
+            let (_, value) = line.trim_start_matches("pub ").strip_prefix("const ")?.split_once(": u8 = ")?;
+            value.trim_end_matches(';').parse().ok()
+        });
+        let known: BTreeSet<u8> = known.chain(more.iter().copied()).collect();
+        assert!(known.len() > 3, "{known:?}");
+        let said = Page::read(page).section("EXIT STATUS");
+        let said = said.split("; ").filter_map(|clause| clause.split_whitespace().next()?.parse().ok());
+        assert_eq!(said.collect::<BTreeSet<u8>>(), known, "{page}");
     }
 }
 
 #[test]
-fn every_module_argument_is_in_its_page() {
-    let page = page("pam_twinlock.8");
-    let source =
-        fs::read_to_string(format!("{}/../pam-module/src/options.rs", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    let known = source.split("known are ").nth(1).unwrap().split(" (see").next().unwrap();
-    let names: Vec<&str> = known.split([',', ' ', '\\', '\n']).filter(|word| !word.is_empty()).collect();
-    assert!(names.len() >= 7, "{names:?}");
-    for name in names {
-        let name = name.split('=').next().unwrap();
-        assert!(page.contains(name), "{name}");
+fn every_page_has_its_name_and_points_to_pages_that_there_are() {
+    for page in PAGES {
+        let (name, section) = page.rsplit_once('.').unwrap();
+        let title = format!(".TH {} {section} ", name.to_uppercase());
+        assert!(source(&format!("packaging/man/{page}")).starts_with(&title), "{page}");
+        let read = Page::read(page);
+        assert!(read.section("NAME").starts_with(&format!("{name} - ")), "{page}");
+        assert_eq!(read.sections().last(), Some(&"SEE ALSO"), "{page}");
+        let text = read.text();
+        for (before, behind) in text.match_indices('(').map(|(at, _)| text_around(&text, at)) {
+            let ours = before.starts_with("twinlock") || before == "pam_twinlock";
+            if ours && behind.starts_with(|c: char| c.is_ascii_digit()) {
+                assert!(PAGES.contains(&format!("{before}.{behind}").as_str()), "{page}: {before}({behind})");
+            }
+        }
     }
+}
+
+/// The word before a parenthesis, and what is in it.
+fn text_around(text: &str, at: usize) -> (String, String) {
+    let before = text[..at].rsplit([' ', '"']).next().unwrap_or_default();
+    let behind = text[at + 1..].split(')').next().unwrap_or_default();
+    (before.to_owned(), behind.to_owned())
 }

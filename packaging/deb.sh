@@ -1,0 +1,74 @@
+#!/bin/bash
+# Builds the Debian packages into target/packages, from this work tree as it is; lintian has the last word.
+#
+#   packaging/deb.sh [--revision N] [--source]
+#
+# Without --source: from what tests/build.sh built, or what is in $TWINLOCK_ARTEFACTS. With --source: the source package
+# with all crates beside it, and from that one the packages, without network, as a distribution does.
+# The same commit gives the same bytes (SOURCE_DATE_EPOCH: the commit's time, unless it is set). Root is not needed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+die() { echo "deb.sh: $*" >&2; exit 2; }
+
+revision=1 from=artefacts
+while [ $# -gt 0 ]; do
+    case $1 in
+    --revision) revision=${2:?"--revision N"} && shift 2 ;;
+    --source) from=source && shift ;;
+    *) die "usage: packaging/deb.sh [--revision N] [--source]" ;;
+    esac
+done
+for tool in dh dpkg-buildpackage lintian; do
+    command -v "$tool" >/dev/null || die "$tool is missing: run tests/install-needed.sh packages"
+done
+
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+target=${CARGO_TARGET_DIR:-$PWD/target}
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.lock)}
+export SOURCE_DATE_EPOCH
+export TZ=UTC LC_ALL=C.UTF-8
+
+mkdir -p "$target/packages"
+work=$(mktemp -d "$target/deb.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+tree=$work/twinlock-$version
+
+# Every file that git knows or would add; without git, all but what was built.
+sources() {
+    git ls-files -z --cached --others --exclude-standard 2>/dev/null ||
+        find . -type f -not -path './target/*' -not -path './fuzz/target/*' -printf '%P\0'
+}
+
+# Packs what is named on standard input, the same way wherever and whenever.
+pack() {
+    LC_ALL=C sort -z | tar --create --format=gnu --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner \
+        --mode=u+rw,go=rX --ignore-failed-read "$@" --no-recursion --null --files-from=-
+}
+
+# Says which version this is: Cargo.toml is where that stands.
+changelog() {
+    cat <<END
+twinlock ($version-$revision) unstable; urgency=medium
+
+  * What is new stands in /usr/share/doc/twinlock/changelog.gz.
+
+ -- $(sed -n 's/^Maintainer: //p' packaging/debian/control)  $(date -R -d "@$SOURCE_DATE_EPOCH")
+END
+}
+
+mkdir "$tree"
+sources | pack --file "$work/sources.tar"
+tar --extract --file "$work/sources.tar" -C "$tree"
+cp -r "$tree/packaging/debian" "$tree/debian"
+changelog >"$tree/debian/changelog"
+
+artefacts=${TWINLOCK_ARTEFACTS:-$(tests/build.sh)}
+mkdir -p "$tree/target/release"
+cp "$artefacts"/{twinlockd,twinlock,twinlock-web,libpam_twinlock.so} "$tree/target/release/"
+build=(--build=binary --build-profiles=pkg.twinlock.prebuilt)
+
+(cd "$tree" && dpkg-buildpackage --no-sign "${build[@]}") >"$work/log" 2>&1 || { cat "$work/log" >&2; die "not built"; }
+lintian --allow-root --fail-on error,warning "$work"/*.changes
+rm -f "$target"/packages/*.deb
+cp "$work"/*.deb "$target/packages/"
+ls "$target"/packages/*.deb
