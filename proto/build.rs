@@ -2,12 +2,13 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "twinlock/v1/login.proto",
     "twinlock/v1/account.proto",
     "twinlock/v1/self_service.proto",
     "twinlock/v1/admin.proto",
     "twinlock/v1/page.proto",
+    "twinlock/v1/pulse.proto",
 ];
 
 /// Messages that carry what a person typed, a key or recovery codes: they get a hand-written `Debug` (src/redacted.rs).

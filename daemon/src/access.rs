@@ -30,7 +30,7 @@ pub enum Entrance {
     },
 }
 
-/// The process at the other end, as the kernel says. The pid is for logs only: it may be another's by now.
+/// The process at the other end, as the kernel says. The pid may be another's by now, unless it is our own.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// Where it came in.
@@ -113,6 +113,10 @@ pub struct Administrator {
 /// The process that shows the enrollment page.
 #[derive(Debug)]
 pub struct EnrollmentPage(());
+
+/// This daemon, which asks itself whether it lives.
+#[derive(Debug)]
+pub struct Itself(());
 
 /// Who may log somebody in.
 #[derive(Debug)]
@@ -234,6 +238,25 @@ pub fn looking_page<T>(request: &Request<T>) -> Result<EnrollmentPage, Status> {
     enrollment_page(request)
 }
 
+/// The capability to ask for a sign of life.
+///
+/// # Errors
+///
+/// When the caller may not.
+pub fn itself<T>(request: &Request<T>) -> Result<Itself, Status> {
+    let caller = caller(request)?;
+    match caller.entrance {
+        Entrance::Login if is_us(caller.pid) => Ok(Itself(())),
+        Entrance::Login | Entrance::User | Entrance::Admin | Entrance::Web { .. } => Err(refused()),
+    }
+}
+
+/// Whether a connection is our own.
+#[must_use]
+pub fn is_us(pid: Option<i32>) -> bool {
+    pid.and_then(|pid| u32::try_from(pid).ok()) == Some(std::process::id())
+}
+
 fn refused() -> Status {
     Status::permission_denied("not allowed on this socket")
 }
@@ -268,6 +291,7 @@ mod tests {
                 assert_eq!(administrator(&request).is_ok(), entrance == Entrance::Admin && uid == 0);
                 let page = entrance == Entrance::Web { page: 1000 } && uid == 1000;
                 assert_eq!(enrollment_page(&request).is_ok(), page, "root is not the page either");
+                assert!(itself(&request).is_err());
             }
         }
     }

@@ -3,6 +3,7 @@
 mod restore;
 mod rounds;
 mod sockets;
+mod watchdog;
 
 pub use restore::restore;
 use sockets::{Sockets, for_page, listeners, make_folder};
@@ -16,6 +17,7 @@ use std::{
 };
 
 use nix::sys::{resource, stat};
+use sd_notify::NotifyState;
 use tokio::{signal::unix, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +43,8 @@ use crate::{
 const CREDENTIALS: &str = "/etc/twinlock/credentials";
 /// The socket of the unit that runs sendmail, in the runtime folder.
 const MAIL_HELPER: &str = "sendmail.sock";
+/// That of the unit that asks PAM for a password.
+const PASSWORD_HELPER: &str = "password.sock";
 /// After the signal to stop, running conversations are cut off; this is for their last words.
 const DRAIN: Duration = Duration::from_secs(2);
 /// A copy of the store that is older is known for one.
@@ -101,11 +105,12 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
         hangup.map_err(|error| Failure::Io("cannot wait for signals".to_owned(), error))?;
     let told_to_stop = told_to_stop()?; // whoever is told that we are ready may stop us at once
     make_folder(&options.state_dir, 0o700)?;
+    tell(&[NotifyState::Status("Opening the store")]);
     let (config, origin) = configure(options)?;
     let ports = Arc::new(compose(options, config, &origin).await?);
     ports.note_openings().await?;
     ports.store.end_codes().await?;
-    let Sockets { listeners, own } = listeners(&options.runtime_dir)?;
+    let Sockets { listeners, own, login } = listeners(&options.runtime_dir)?;
     ports.store.append(started(ports.clock.now(), &origin)).await?;
 
     let stop = CancellationToken::new();
@@ -114,7 +119,7 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     for socket in listeners {
         serving.spawn(serve(socket));
     }
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    tell(&[NotifyState::Ready, NotifyState::Status(serving_by(origin != Origin::LastGood))]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     if own && let Some(socket) = for_page(&options.runtime_dir, ports.directory.as_ref()).await {
         serving.spawn(serve(socket));
@@ -123,6 +128,7 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     let (broken, seen) = watch::channel(origin == Origin::LastGood);
     let rounds = tokio::spawn(rounds::go(Arc::clone(&ports), seen, stop.clone()));
     let mut told_to_stop = std::pin::pin!(told_to_stop);
+    let watchdog = tokio::spawn(watchdog::keep(login));
     let mut count = tokio::time::interval(COUNT_EVERY);
     count.tick().await; // at once: the start has counted
     let result = loop {
@@ -136,7 +142,8 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
             Some(ended) = serving.join_next() => break Err(Failure::Serve(format!("a socket ended: {ended:?}"))),
         }
     };
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    tell(&[NotifyState::Stopping, NotifyState::Status("Stopping")]);
+    watchdog.abort();
     stop.cancel();
     let drained = async {
         while serving.join_next().await.is_some() {}
@@ -230,7 +237,7 @@ async fn compose(options: &Options, config: Config, origin: &Origin) -> Result<P
     let sealer = unseal(&store, &source, clock.as_ref(), &random).await?;
     let clock_guard = ClockGuard::load(&store, clock.as_ref()).await?;
     let helper = options.runtime_dir.join(MAIL_HELPER);
-    let directory = accounts::System::new();
+    let directory = accounts::System::new(options.runtime_dir.join(PASSWORD_HELPER));
     let in_force = prepare(&directory, config, origin).await.with_presets(presets(options));
     Ok(Ports {
         store: Arc::new(store),
@@ -276,9 +283,10 @@ async fn prepare(directory: &dyn Directory, config: Config, origin: &Origin) -> 
 
 /// Reads the configuration again. One with errors changes nothing; says whether it has none.
 async fn reload(options: &Options, ports: &Ports) -> bool {
-    let _ = sd_notify::notify(&[
-        sd_notify::NotifyState::Reloading,
-        sd_notify::NotifyState::monotonic_usec_now().unwrap_or(sd_notify::NotifyState::Reloading),
+    tell(&[
+        NotifyState::Reloading,
+        NotifyState::monotonic_usec_now().unwrap_or(NotifyState::Reloading),
+        NotifyState::Status("Reading the configuration"),
     ]);
     let outcome = read_configuration(options);
     let (result, reason) = match outcome.config {
@@ -304,8 +312,22 @@ async fn reload(options: &Options, ports: &Ports) -> bool {
     if let Err(error) = ports.store.append(record).await {
         tracing::error!(%error, "an audit record is lost");
     }
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    tell(&[NotifyState::Ready, NotifyState::Status(serving_by(good))]);
     good
+}
+
+/// What `systemctl status` says of us.
+const fn serving_by(good: bool) -> &'static str {
+    if good {
+        "Serving"
+    } else {
+        "Serving by the last good configuration: the files are broken, see twinlockd --check"
+    }
+}
+
+/// Tells systemd, if that is who started us.
+fn tell(state: &[NotifyState<'_>]) {
+    let _ = sd_notify::notify(state);
 }
 
 /// The data keys, the first of which is made when there is none.

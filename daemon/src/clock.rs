@@ -68,6 +68,9 @@ pub trait Clock: Send + Sync {
     fn synchronised(&self) -> bool;
 }
 
+/// A name that each boot has.
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
 /// The system's clocks.
 #[derive(Debug, Clone)]
 pub struct SystemClock {
@@ -78,10 +81,14 @@ pub struct SystemClock {
 const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
 
 impl SystemClock {
-    /// Reads which boot this is.
+    /// Reads which boot this is. Where that cannot be read (ProcSubset=pid hides it) each start counts as one.
     #[must_use]
     pub fn new() -> Self {
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let boot = std::fs::read_to_string(BOOT).unwrap_or_else(|error| {
+            tracing::error!(%error, "{BOOT}: a clock that is set forward while twinlockd is stopped is not noticed");
+            let since = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).map_or(0, |time| time.tv_nsec());
+            format!("unknown {} {since}", std::process::id())
+        });
         Self { boot: boot.trim().to_owned() }
     }
 }

@@ -60,7 +60,16 @@ pub async fn channel(path: &Path) -> Result<Channel, ConnectError> {
         .map_err(|error| ConnectError::Failed(path.to_owned(), io::Error::other(error)))
 }
 
-/// The same for a program that outlives the daemon: connects when something is asked, and again when the daemon was
+/// The connection alone, with the same checks: for a helper of root's that talks something else.
+///
+/// # Errors
+///
+/// See [`ConnectError`].
+pub async fn stream(path: &Path) -> Result<UnixStream, ConnectError> {
+    open(path, Owner::Root).await
+}
+
+/// A channel for a program that outlives the daemon: connects when something is asked, and again when the daemon was
 /// started anew, with the same checks each time. The socket itself may be somebody else's: root gave it away.
 ///
 /// A call that finds no daemon fails with a status whose sources hold a [`ConnectError`].

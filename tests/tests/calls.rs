@@ -9,8 +9,9 @@ use twinlock_tests::{
 };
 
 /// What an empty message gets where the method is served and the caller may call it.
-const SERVED: [(&str, &str); 42] = [
+const SERVED: [(&str, &str); 43] = [
     ("Login/Authenticate", "InvalidArgument"), // no opening message
+    ("Pulse/Beat", "PermissionDenied"),        // only for the daemon itself
     ("SelfService/Status", "Ok"),
     ("SelfService/EnrollTotp", "InvalidArgument"),
     ("SelfService/EnrollContact", "InvalidArgument"),
@@ -57,7 +58,7 @@ const SERVED: [(&str, &str); 42] = [
 /// Which services a socket serves.
 fn serves(socket: &str, service: &str) -> bool {
     match socket {
-        "login.sock" => service == "Login",
+        "login.sock" => service == "Login" || service == "Pulse",
         "user.sock" => service == "Login" || service == "SelfService",
         "admin.sock" => service == "Admin",
         "web.sock" => service == "EnrollmentPage",

@@ -21,8 +21,11 @@ const ANSWER: u64 = 8 * 1024 * 1024;
 /// The child and the line to it. Dropping it kills it.
 pub(super) struct Helper {
     child: Child,
-    line: BufReader<UnixStream>,
+    line: Line,
 }
+
+/// Questions out, answers in.
+pub(super) struct Line(BufReader<UnixStream>);
 
 impl Helper {
     pub(super) fn start(kind: Kind) -> io::Result<Self> {
@@ -36,15 +39,25 @@ impl Helper {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .spawn()?;
-        Ok(Self { child, line: BufReader::new(UnixStream::from_std(ours)?) })
+        Ok(Self { child, line: Line::over(UnixStream::from_std(ours)?) })
+    }
+
+    pub(super) async fn ask<Q: Serialize, A: DeserializeOwned>(&mut self, question: &Q) -> io::Result<A> {
+        self.line.ask(question).await
+    }
+}
+
+impl Line {
+    pub(super) fn over(stream: UnixStream) -> Self {
+        Self(BufReader::new(stream))
     }
 
     pub(super) async fn ask<Q: Serialize, A: DeserializeOwned>(&mut self, question: &Q) -> io::Result<A> {
         let mut text = Zeroizing::new(serde_json::to_vec(question)?);
         text.push(b'\n');
-        self.line.get_mut().write_all(&text).await?;
+        self.0.get_mut().write_all(&text).await?;
         let mut answer = Vec::new();
-        (&mut self.line).take(ANSWER).read_until(b'\n', &mut answer).await?;
+        (&mut self.0).take(ANSWER).read_until(b'\n', &mut answer).await?;
         if answer.last() != Some(&b'\n') {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the helper process ended"));
         }

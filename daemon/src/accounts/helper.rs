@@ -8,7 +8,10 @@ use std::{
     process::Command,
 };
 
-use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+use nix::{
+    sys::socket::{getsockopt, sockopt::PeerCredentials},
+    unistd::{Gid, Group, Uid, User, geteuid, getgrouplist},
+};
 use nonstick::{AuthnFlags, ConversationAdapter, ErrorCode, Transaction, TransactionBuilder};
 use zeroize::Zeroizing;
 
@@ -37,12 +40,17 @@ impl Kind {
 ///
 /// # Errors
 ///
-/// When the line breaks.
+/// When the line breaks, or somebody else is at its other end.
 pub fn serve(kind: Kind) -> io::Result<()> {
     // A look-up that hangs must not outlive a daemon that was killed.
     let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
     let stdin = io::stdin().as_fd().try_clone_to_owned()?;
     let mut line = UnixStream::from(stdin);
+    if getsockopt(&line, PeerCredentials)?.uid() != geteuid().as_raw() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    // Passwords come here: nobody looks in.
+    let _ = nix::sys::prctl::set_dumpable(false);
     let mut reader = BufReader::new(line.try_clone()?);
     loop {
         let mut question = Zeroizing::new(Vec::new());

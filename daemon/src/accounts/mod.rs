@@ -6,7 +6,7 @@ pub mod helper;
 mod lane;
 mod password;
 
-use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -125,7 +125,7 @@ struct Confirmation {
     password: String,
 }
 
-/// NSS and PAM of this host, in child processes of this program.
+/// NSS and PAM of this host, in child processes of this program; PAM in one of systemd's, where that is set up.
 pub struct System {
     login: Arc<lane::Lane>,
     admin: Arc<lane::Lane>,
@@ -133,12 +133,13 @@ pub struct System {
     /// For lists of everybody, which take long.
     everybody: Arc<lane::Lane>,
     confirmations: tokio::sync::Semaphore,
+    password_helper: PathBuf,
 }
 
 impl System {
-    /// No child is started before it is needed.
+    /// No child is started before it is needed. `password_helper`: the socket of `twinlock-password.socket`, if it is there.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(password_helper: PathBuf) -> Self {
         let confirmations = tokio::sync::Semaphore::new(CONFIRMATIONS);
         Self {
             login: Arc::default(),
@@ -146,6 +147,7 @@ impl System {
             other: Arc::default(),
             everybody: Arc::default(),
             confirmations,
+            password_helper,
         }
     }
 
@@ -174,12 +176,6 @@ impl System {
 
 fn confused() -> DirectoryError {
     DirectoryError("the helper process answered something else".to_owned())
-}
-
-impl Default for System {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 #[async_trait]
@@ -222,6 +218,6 @@ impl Directory for System {
         let _permit =
             self.confirmations.acquire().await.map_err(|error| DirectoryError(error.to_string()))?;
         let confirmation = Confirmation { user: user.to_owned(), password: password.to_owned() };
-        password::confirm(&confirmation, CONFIRM).await
+        password::confirm(&self.password_helper, &confirmation, CONFIRM).await
     }
 }

@@ -6,7 +6,7 @@ use std::{
         fs::{DirBuilderExt, PermissionsExt, chown},
         net::UnixListener as StdListener,
     },
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use nix::sys::stat;
@@ -26,6 +26,8 @@ pub(super) struct Sockets {
     pub(super) listeners: Vec<(Entrance, UnixListener)>,
     /// Made by us, and not by systemd: then that of the page is too.
     pub(super) own: bool,
+    /// Where logins come in.
+    pub(super) login: PathBuf,
 }
 
 /// The sockets that systemd passed, each known by its file name; else our own.
@@ -33,13 +35,17 @@ pub(super) fn listeners(folder: &Path) -> Result<Sockets, Failure> {
     let failed = |what: &str, error| Failure::Io(what.to_owned(), error);
     let mut passed = listenfd::ListenFd::from_env();
     let mut listeners = Vec::new();
+    let mut login = folder.join(LOGIN_SOCKET);
     for index in 0..passed.len() {
         let listener = passed.take_unix_listener(index).map_err(|error| failed("a passed socket", error))?;
         let Some(listener) = listener else { continue };
         let address = listener.local_addr().map_err(|error| failed("a passed socket", error))?;
         let name = address.as_pathname().and_then(Path::file_name).and_then(|name| name.to_str());
         let entrance = match name {
-            Some(LOGIN_SOCKET) => Entrance::Login,
+            Some(LOGIN_SOCKET) => {
+                login = address.as_pathname().unwrap_or(&login).to_owned();
+                Entrance::Login
+            }
             Some(USER_SOCKET) => Entrance::User,
             Some(ADMIN_SOCKET) => Entrance::Admin,
             Some(WEB_SOCKET) => {
@@ -67,7 +73,7 @@ pub(super) fn listeners(folder: &Path) -> Result<Sockets, Failure> {
             listeners.push((entrance, listener.map_err(|error| failed(&path.display().to_string(), error))?));
         }
     }
-    Ok(Sockets { listeners, own })
+    Ok(Sockets { listeners, own, login })
 }
 
 /// The socket of the enrollment page, if there is a user to run that. Asked when logins are served already: a directory may

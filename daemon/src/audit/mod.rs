@@ -7,8 +7,8 @@ use crate::clock::Timestamp;
 
 pub use undone::again;
 
-/// What the operator's log calls a login that failed, for layers that print it in a form of its own.
-pub const FAILED_LOGIN: &str = "failed-login";
+/// What the operator's log calls its lines about logins, for layers that print them in a form of their own.
+pub const LOGIN_LINE: &str = "login";
 
 /// What happened. The names are part of the interface: scripts match them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use tokio::{
 use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 
-use crate::access::{Allowance, Caller, Entrance};
+use crate::access::{self, Allowance, Caller, Entrance};
 
 /// A connection that has asked for nothing by then is closed.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -86,7 +86,8 @@ fn admit(stream: UnixStream, entrance: Entrance, open: &Arc<Mutex<Open>>) -> Opt
     let mut state = open.lock().unwrap_or_else(PoisonError::into_inner);
     let all: usize = state.connections.values().sum();
     let own = state.connections.get(&uid).copied().unwrap_or_default();
-    if all >= state.places || (uid != 0 && own >= PER_UID) {
+    // Our own request, by which systemd sees that logins are served, finds a place when all are taken too.
+    if !access::is_us(peer.pid()) && (all >= state.places || (uid != 0 && own >= PER_UID)) {
         return None;
     }
     state.connections.insert(uid, own + 1);

@@ -18,7 +18,7 @@ use super::{
     Ports,
     beginning::{Beginning, begin, place},
     enrolling::Setup,
-    failure,
+    lines,
     status::{Undecided, undecided},
 };
 use crate::{
@@ -178,7 +178,7 @@ async fn run(
                     Checked::Malformed(turn) => turn,
                     Checked::Try(deciding, attempt) => {
                         let settled = proof::settle(ports.store.as_ref(), attempt).await?;
-                        missed = failure::of(&settled).or(missed);
+                        missed = lines::of(&settled).or(missed);
                         deciding.settled(settled, now)
                     }
                 }
@@ -199,7 +199,7 @@ fn unanswered(
 ) -> Option<v1::Outcome> {
     let expired = outcome == audit::Outcome::Denied;
     if let Some(reason) = missed.or(expired.then_some(reason)) {
-        failure::tell(&subject, reason);
+        lines::failed(&subject, reason);
     }
     record(ports, subject, outcome, reason);
     expired.then_some(v1::Outcome::Expired)
@@ -221,7 +221,7 @@ fn account_phase(ports: &Ports, decision: &Decision, subject: audit::Subject) ->
             (v1::Outcome::NotNeeded, audit::Outcome::NotNeeded, decision.rehearsed.unwrap_or_default())
         }
         policy::Verdict::Ask | policy::Verdict::Deny | policy::Verdict::Enroll | policy::Verdict::Invite => {
-            failure::tell(&subject, "auth-skipped");
+            lines::failed(&subject, "auth-skipped");
             (v1::Outcome::Denied, audit::Outcome::Denied, "auth-skipped")
         }
     };
@@ -309,27 +309,32 @@ async fn say(steps: &Steps, text: &str) {
 /// The outcome on the wire. Tries that the store settled are in the trail already.
 fn finish(ports: &Ports, ending: &Ending, subject: audit::Subject, rehearsed: &str) -> v1::Outcome {
     match ending {
-        Ending::Granted(proof::Granted { .. }, _) => v1::Outcome::Granted,
+        Ending::Granted(proof::Granted { .. }, _) => {
+            lines::passed(&subject);
+            v1::Outcome::Granted
+        }
         Ending::Enrolled(proof::Granted { .. }) => {
+            lines::passed(&subject);
             record(ports, subject, audit::Outcome::Granted, "enrolled");
             v1::Outcome::Granted
         }
         Ending::NotNeeded(policy::Release { .. }, _) => {
             // Not a login of this host's: whoever asks on user.sock could fill the trail.
             if !matches!(subject.service.as_str(), policy::PASSWORD_SERVICE | "user.sock") {
+                lines::not_needed(&subject);
                 record(ports, subject, audit::Outcome::NotNeeded, rehearsed);
             }
             v1::Outcome::NotNeeded
         }
         Ending::Denied(reason) => {
-            failure::tell(&subject, reason);
+            lines::failed(&subject, reason);
             if !matches!(*reason, "wrong" | "used" | "throttled") {
                 record(ports, subject, audit::Outcome::Denied, reason);
             }
             v1::Outcome::Denied
         }
         Ending::Throttled => {
-            failure::tell(&subject, "throttled");
+            lines::failed(&subject, "throttled");
             v1::Outcome::Throttled
         }
     }

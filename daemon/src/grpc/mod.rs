@@ -10,16 +10,17 @@ mod contacts;
 mod convert;
 mod enrolling;
 mod enrollment;
-mod failure;
 mod flags;
 mod incoming;
 mod invitations;
+mod lines;
 mod login;
 mod migrating;
 mod origin;
 mod page;
 mod policy;
 mod providers;
+mod pulse;
 mod self_service;
 mod sending;
 mod shown;
@@ -44,7 +45,7 @@ use twinlock_proto::{
     limit,
     v1::{
         admin_server::AdminServer, enrollment_page_server::EnrollmentPageServer, login_server::LoginServer,
-        self_service_server::SelfServiceServer,
+        pulse_server::PulseServer, self_service_server::SelfServiceServer,
     },
 };
 
@@ -130,6 +131,11 @@ pub async fn serve(
             .max_decoding_message_size(limit::MESSAGE)
             .max_encoding_message_size(limit::MESSAGE)
     });
+    let pulse = (entrance == Entrance::Login).then(|| {
+        PulseServer::new(pulse::Service::new(Arc::clone(&ports)))
+            .max_decoding_message_size(limit::MESSAGE)
+            .max_encoding_message_size(limit::MESSAGE)
+    });
     let own = (entrance == Entrance::User).then(|| {
         SelfServiceServer::new(self_service::Service::new(Arc::clone(&ports)))
             .max_decoding_message_size(limit::MESSAGE)
@@ -147,6 +153,7 @@ pub async fn serve(
     });
     server
         .add_optional_service(login)
+        .add_optional_service(pulse)
         .add_optional_service(own)
         .add_optional_service(admin)
         .add_optional_service(page)

@@ -16,11 +16,15 @@ use tracing_subscriber::{
 
 pub use self::syslog::escape;
 use crate::{
-    audit::FAILED_LOGIN,
+    audit::LOGIN_LINE,
     options::{LogLevel, LogTo},
 };
 
 const JOURNAL: &str = "/run/systemd/journal/socket";
+/// Before the names of our fields in the journal.
+const FIELDS: &str = "TWINLOCK";
+/// AUTHPRIV, so that syslogd puts lines of the journal where those of logins are.
+const FACILITY: (&str, &str) = ("SYSLOG_FACILITY", "10");
 
 /// Starts logging.
 ///
@@ -48,7 +52,12 @@ fn log(to: LogTo, level: LogLevel) -> io::Result<Dispatch> {
         to @ (LogTo::Journal | LogTo::Syslog | LogTo::Stderr) => to,
     };
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match to {
-        LogTo::Journal => Box::new(tracing_journald::layer()?.with_syslog_identifier("twinlockd".to_owned())),
+        LogTo::Journal => Box::new(
+            tracing_journald::layer()?
+                .with_syslog_identifier("twinlockd".to_owned())
+                .with_field_prefix(Some(FIELDS.to_owned()))
+                .with_custom_fields([FACILITY]),
+        ),
         LogTo::Syslog => Box::new(syslog::Syslog::start()?),
         LogTo::Stderr | LogTo::Auto => stderr(),
     };
@@ -65,12 +74,12 @@ fn log(to: LogTo, level: LogLevel) -> io::Result<Dispatch> {
 
 fn stderr() -> Box<dyn Layer<Registry> + Send + Sync> {
     let plain = || fmt::layer().with_writer(io::stderr).with_ansi(false);
-    // What the fields of a failed login say is in its message; they are for the journal.
+    // What the fields of a line about a login say is in its message; they are for the journal.
     let message = fmt::format::debug_fn(|writer, field, value| match field.name() {
         "message" => write!(writer, "{value:?}"),
         _ => Ok(()),
     });
-    let of_login = filter_fn(|metadata| metadata.target() == FAILED_LOGIN);
-    let others = filter_fn(|metadata| metadata.target() != FAILED_LOGIN);
+    let of_login = filter_fn(|metadata| metadata.target() == LOGIN_LINE);
+    let others = filter_fn(|metadata| metadata.target() != LOGIN_LINE);
     Box::new(plain().fmt_fields(message).with_filter(of_login).and_then(plain().with_filter(others)))
 }

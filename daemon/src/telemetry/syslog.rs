@@ -19,7 +19,7 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
-use crate::audit::FAILED_LOGIN;
+use crate::audit::LOGIN_LINE;
 
 /// Longest line, in bytes: receivers cut at 1024.
 const LINE: usize = 900;
@@ -89,7 +89,7 @@ fn connect() -> Option<Connection> {
 impl<S: Subscriber> Layer<S> for Syslog {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         // What its fields say is in the message, in the order that is promised; they are for the journal.
-        let whole = event.metadata().target() == FAILED_LOGIN;
+        let whole = event.metadata().target() == LOGIN_LINE;
         let mut line = Line { text: String::new(), whole };
         event.record(&mut line);
         let mut text = escape(&line.text);

@@ -39,6 +39,14 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<String>, StoreError> 
     Ok(problems)
 }
 
+/// Looks at something that is always there.
+pub(super) fn look(connection: &Connection) -> Result<(), StoreError> {
+    let found = connection
+        .prepare_cached("SELECT count(*) FROM keyring")
+        .and_then(|mut statement| statement.query_row([], |row| row.get::<_, u32>(0)));
+    found.map(drop).map_err(unavailable)
+}
+
 /// Moves the log into the database and empties it: what was deleted is in neither then.
 pub(super) fn empty_log(store: &Path) -> Result<(), StoreError> {
     let busy = connect(store)?.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));

@@ -306,6 +306,11 @@ impl Store for Sqlite {
         self.write(move |connection| keys::retire_keys(connection, before, &record)).await
     }
 
+    async fn beat(&self) -> Result<(), StoreError> {
+        self.read(upkeep::look)?;
+        self.writer.run_long(upkeep::look).await
+    }
+
     async fn check(&self) -> Result<Vec<String>, StoreError> {
         self.archive.run_long(upkeep::check).await
     }

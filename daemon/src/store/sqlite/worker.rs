@@ -75,11 +75,26 @@ impl Writer {
         &self,
         verb: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        patiently(self.queue(verb)?).await
+    }
+
+    /// The same for who waits for the answer as long as it takes.
+    pub(super) async fn run_long<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.queue(verb)?.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    fn queue<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
         let (caller, answer) = oneshot::channel();
         let job = Verb { verb: Some(verb), result: Err(StoreError::Stopped), caller };
         let queue = self.queue.as_ref().ok_or(StoreError::Stopped)?;
         queue.send(Box::new(job)).map_err(|_| StoreError::Stopped)?;
-        patiently(answer).await
+        Ok(answer)
     }
 }
 
