@@ -1,7 +1,7 @@
 #!/bin/bash
-# Builds the RPM packages into target/packages, from this work tree as it is; rpmlint has the last word.
+# Builds the RPM packages into target/packages, or FOLDER, from this work tree as it is; rpmlint has the last word.
 #
-#   packaging/rpm.sh [--revision N] [--source]
+#   packaging/rpm.sh [--revision N] [--source] [--to FOLDER]
 #
 # Without --source: from what tests/build.sh built, or what is in $TWINLOCK_ARTEFACTS, on any machine with rpmbuild. The C library
 # that they ask for is that of the machine where they were built. With --source: the source package, with all crates beside
@@ -11,12 +11,14 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 die() { echo "rpm.sh: $*" >&2; exit 2; }
 
-revision=1 from=artefacts
+target=${CARGO_TARGET_DIR:-$PWD/target}
+revision=1 from=artefacts to=$target/packages
 while [ $# -gt 0 ]; do
     case $1 in
     --revision) revision=${2:?"--revision N"} && shift 2 ;;
     --source) from=source && shift ;;
-    *) die "usage: packaging/rpm.sh [--revision N] [--source]" ;;
+    --to) to=${2:?"--to FOLDER"} && shift 2 ;;
+    *) die "usage: packaging/rpm.sh [--revision N] [--source] [--to FOLDER]" ;;
     esac
 done
 for tool in rpmbuild rpmlint; do
@@ -26,12 +28,11 @@ done
 spec=packaging/rpm/twinlock.spec
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 grep -qx "Version: *$version" "$spec" || die "the version in $spec is not $version"
-target=${CARGO_TARGET_DIR:-$PWD/target}
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.lock)}
 export SOURCE_DATE_EPOCH
 export TZ=UTC LC_ALL=C.UTF-8
 
-mkdir -p "$target/packages"
+mkdir -p "$target" "$to"
 work=$(mktemp -d "$target/rpm.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
@@ -64,7 +65,8 @@ else
 fi
 "${build[@]}" "$spec" >"$work/log" 2>&1 || { cat "$work/log" >&2; die "not built"; }
 find "$work" -name '*.rpm' -exec mv -t "$work" {} +
-rpmlint --config packaging/rpm/rpmlint.toml "$work"/*.rpm
-[ "$from" = source ] || rm -f "$target"/packages/*[^c].rpm
-mv "$work"/*.rpm "$target/packages/"
-ls "$target"/packages/*.rpm
+rpmlint --config packaging/rpm/rpmlint.toml --strict "$work"/*.rpm >"$work/lint" 2>&1 || { cat "$work/lint" >&2; die "rpmlint"; }
+# What is there of an earlier build would be taken for this one.
+if [ "$from" = source ]; then rm -f "$to"/*.src.rpm; else find "$to" -maxdepth 1 -name '*.rpm' ! -name '*.src.rpm' -delete; fi
+mv "$work"/*.rpm "$to/"
+ls "$to"/*.rpm

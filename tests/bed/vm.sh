@@ -10,15 +10,14 @@
 #   vm.sh back NAME              start again from there
 #   vm.sh cut NAME               pull the plug; what was on its disk stays
 #   vm.sh stop NAME              pull the plug and forget it
-#   vm.sh run POLICY COMMAND...  boot, run COMMAND with the workspace's artefacts and packaging there, stop; a runner for
-#                                nextest: listing tests needs no machine
+#   vm.sh test PROGRAM...        boot, run PROGRAM with the packages beside it, stop (cargo's runner, tests/vm.sh)
 #
 # Its network is one port of the host's loopback, to its sshd: it reaches nothing.
 #
 # Environment: TWINLOCK_CACHE      where disks are kept      (default /var/cache/twinlock-tests)
 #              TWINLOCK_SUITE      Debian suite              (default: the host's own)
 #              TWINLOCK_MIRROR     Debian mirror             (default: the host's own)
-#              TWINLOCK_ARTEFACTS  what "run" takes along    (default target/release)
+#              TWINLOCK_PACKAGES   what "test" takes along   (default target/packages)
 #              TWINLOCK_VMS        where machines live       (default: vms in the cache)
 # Needs root, mmdebstrap, qemu-system-x86, qemu-utils, openssh-client, socat.
 set -euo pipefail
@@ -176,26 +175,23 @@ put() {
     done | remote "$name" "tar -C '$folder' -xif - --no-same-owner"
 }
 
-# A program and what it needs, at the same places as here, in a machine of its own.
-run() {
-    local policy=$1 name=run-$$ argument
+# A test program and the packages, at the same places as here, in a machine of its own: vm_POLICY-... says under which policy.
+# Listing its tests needs no machine.
+test_program() {
+    local program=$1 name=test-$$ argument policy
     shift
     for argument in "$@"; do
-        [ "$argument" != --list ] || exec "$@"
+        [ "$argument" != --list ] || exec "$program" "$@"
     done
+    policy=$(basename "$program" | sed -n 's/^vm_\([a-z]*\)-.*/\1/p')
+    local packages=${TWINLOCK_PACKAGES:-${CARGO_TARGET_DIR:-$workspace/target}/packages}
     trap 'stop "$name"' EXIT
     boot "$name" "$policy"
-    local artefacts=${TWINLOCK_ARTEFACTS:-$workspace/target/release} stripped=$machines/$name/files
-    mkdir -p "$stripped"
-    for argument in twinlockd twinlock twinlock-web libpam_twinlock.so; do
-        strip -o "$stripped/$argument" "$artefacts/$argument"
-    done
-    put "$name" "$stripped"/* "$artefacts"
-    put "$name" "$workspace/packaging" "$workspace"
-    strip -o "$stripped/program" "$1"
-    put "$name" "$stripped/program" /root
-    shift
-    remote "$name" env "TWINLOCK_ARTEFACTS=$artefacts" "TWINLOCK_POLICY=$policy" /root/program "${@@Q}"
+    put "$name" "$packages"/*.deb "$packages"/*.pp "$packages"
+    strip -o "$machines/$name/program" "$program"
+    put "$name" "$machines/$name/program" /root
+    # Five to eight times slower than here, and here may be busy.
+    remote "$name" env TERM=xterm LANG=C.UTF-8 "TWINLOCK_PACKAGES=$packages" TWINLOCK_SLOW=10 RUST_BACKTRACE=0 /root/program "${@@Q}"
 }
 
 stop() {
@@ -216,7 +212,7 @@ back)
     up "$2" ;;
 cut) cut_off "${2:?NAME}" ;;
 stop) stop "${2:?NAME}" ;;
-run) shift; run "$@" ;;
+test) shift; test_program "$@" ;;
 label) label "${2:?TREE}" ;;
-*) die "usage: vm.sh build | boot | exec | put | save | back | cut | stop | run ..." ;;
+*) die "usage: vm.sh build | boot | exec | put | save | back | cut | stop | test ..." ;;
 esac

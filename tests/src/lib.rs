@@ -10,6 +10,7 @@
 )]
 
 pub mod browser;
+pub mod confined;
 pub mod daemon;
 pub mod delivery;
 pub mod fault;
@@ -22,6 +23,7 @@ pub mod pamhost;
 pub mod phone;
 pub mod provider;
 pub mod race;
+pub mod rpms;
 pub mod screen;
 pub mod ssh;
 pub mod telephone;
