@@ -1,7 +1,7 @@
 #!/bin/bash
-# Builds the Debian packages into target/packages, from this work tree as it is; lintian has the last word.
+# Builds the Debian packages from this work tree as it is, into target/packages; lintian has the last word.
 #
-#   packaging/deb.sh [--revision N] [--source]
+#   packaging/deb.sh [--revision N] [--to FOLDER] [--source]
 #
 # Without --source: from what tests/build.sh built, or what is in $TWINLOCK_ARTEFACTS. With --source: the source package
 # with all crates beside it, and from that one the packages, without network, as a distribution does.
@@ -10,12 +10,14 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 die() { echo "deb.sh: $*" >&2; exit 2; }
 
-revision=1 from=artefacts
+target=${CARGO_TARGET_DIR:-$PWD/target}
+revision=1 from=artefacts to=$target/packages
 while [ $# -gt 0 ]; do
     case $1 in
     --revision) revision=${2:?"--revision N"} && shift 2 ;;
+    --to) to=$(realpath -m "${2:?"--to FOLDER"}") && shift 2 ;;
     --source) from=source && shift ;;
-    *) die "usage: packaging/deb.sh [--revision N] [--source]" ;;
+    *) die "usage: packaging/deb.sh [--revision N] [--to FOLDER] [--source]" ;;
     esac
 done
 for tool in dh dpkg-buildpackage lintian; do
@@ -23,12 +25,11 @@ for tool in dh dpkg-buildpackage lintian; do
 done
 
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
-target=${CARGO_TARGET_DIR:-$PWD/target}
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.lock)}
 export SOURCE_DATE_EPOCH
 export TZ=UTC LC_ALL=C.UTF-8
 
-mkdir -p "$target/packages"
+mkdir -p "$target" "$to"
 work=$(mktemp -d "$target/deb.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 tree=$work/twinlock-$version
@@ -56,19 +57,42 @@ twinlock ($version-$revision) unstable; urgency=medium
 END
 }
 
+# From what is built already.
+from_artefacts() {
+    local artefacts
+    artefacts=${TWINLOCK_ARTEFACTS:-$(tests/build.sh)}
+    mkdir -p "$tree/target/release"
+    cp "$artefacts"/{twinlockd,twinlock,twinlock-web,libpam_twinlock.so} "$tree/target/release/"
+    (cd "$tree" && dpkg-buildpackage --no-sign --build=binary --build-profiles=pkg.twinlock.prebuilt)
+}
+
+# Makes the source package, with the crates as a second tarball, and builds what that unpacks to, where no network is.
+from_source() {
+    local alone=(unshare --net)
+    [ "$(id -u)" = 0 ] || alone+=(--map-root-user)
+    pack --directory "$tree" --transform "s,^,twinlock-$version/," <"$work/list" | gzip -9n >"$work/twinlock_$version.orig.tar.gz"
+    (cd "$tree" && cargo vendor --quiet --locked --versioned-dirs vendor >/dev/null)
+    (cd "$tree" && find vendor -type f -print0 | pack) | gzip -9n >"$work/twinlock_$version.orig-vendor.tar.gz"
+    (cd "$work" && dpkg-source --build "$tree" && mkdir build && dpkg-source --extract ./*.dsc "build/${tree##*/}")
+    # Rust may have come without dpkg: what is missing says so itself.
+    (cd "$work/build/${tree##*/}" && RUSTUP_HOME=${RUSTUP_HOME:-${HOME:-/root}/.rustup} \
+        "${alone[@]}" dpkg-buildpackage --no-sign --build=binary --no-check-builddeps)
+    mv "$work"/build/*.{deb,changes,buildinfo} "$work/"
+    lintian --allow-root --fail-on error,warning "$work"/*.dsc
+    mkdir -p "$to/source"
+    cp "$work"/*.dsc "$work"/*.tar.* "$to/source/"
+}
+
 mkdir "$tree"
-sources | pack --file "$work/sources.tar"
-tar --extract --file "$work/sources.tar" -C "$tree"
+sources >"$work/list"
+pack <"$work/list" | tar --extract -C "$tree"
+mv "$(CARGO_TARGET_DIR=$work packaging/licences.sh)" "$tree/"
+printf '%s\0' THIRD-PARTY-LICENSES >>"$work/list"
 cp -r "$tree/packaging/debian" "$tree/debian"
 changelog >"$tree/debian/changelog"
 
-artefacts=${TWINLOCK_ARTEFACTS:-$(tests/build.sh)}
-mkdir -p "$tree/target/release"
-cp "$artefacts"/{twinlockd,twinlock,twinlock-web,libpam_twinlock.so} "$tree/target/release/"
-build=(--build=binary --build-profiles=pkg.twinlock.prebuilt)
-
-(cd "$tree" && dpkg-buildpackage --no-sign "${build[@]}") >"$work/log" 2>&1 || { cat "$work/log" >&2; die "not built"; }
+"from_$from" >"$work/log" 2>&1 || { cat "$work/log" >&2; die "not built"; }
 lintian --allow-root --fail-on error,warning "$work"/*.changes
-rm -f "$target"/packages/*.deb
-cp "$work"/*.deb "$target/packages/"
-ls "$target"/packages/*.deb
+rm -f "$to"/*.deb
+cp "$work"/*.deb "$to/"
+ls "$to"/*.deb

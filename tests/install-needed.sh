@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what building and testing need: Debian packages, and tools of Rust's that are cached by version.
-#   tests/install-needed.sh build|demo|packages|test|fuzz|ci
+#   tests/install-needed.sh build|demo|packages|test|check|sbom|fuzz|ci
 set -euo pipefail
 
 need() {
@@ -24,6 +24,8 @@ command -v cargo >/dev/null || {
 }
 
 build=(gcc libc6-dev libpam0g-dev binutils)
+# The tools that look at what is shipped (packaging/check.sh).
+check=(apparmor checkpolicy dash fish groff-base jq make man-db mandoc selinux-policy-dev semodule-utils shellcheck systemd zsh)
 packages=(debhelper dh-apparmor dpkg-dev lintian pkg-config rpm rpmlint)
 # Where units go is said by systemd.pc, which has a package of its own from Debian 13 on.
 if [ "$(. /etc/os-release && echo "${VERSION_ID:-99}")" -lt 13 ]; then packages+=(systemd); else packages+=(systemd-dev); fi
@@ -32,7 +34,9 @@ build) need "${build[@]}" ;;
 packages) need "${build[@]}" "${packages[@]}" ;;
 demo) need "${build[@]}" openssh-server openssh-client oathtool expect iproute2 util-linux ;;
 test) need "${build[@]}" "${packages[@]}" mmdebstrap util-linux iproute2 && { cargo nextest --version >/dev/null 2>&1 || tool cargo-nextest 0.9.143; } ;;
+check) need "${check[@]}" binutils ;;
+sbom) need jq && tool cargo-cyclonedx 0.5.9 ;;
 fuzz) need "${build[@]}" g++ && tool cargo-fuzz 0.13.2 ;;
 ci) need "${build[@]}" "${packages[@]}" mmdebstrap util-linux iproute2 && { cargo nextest --version >/dev/null 2>&1 || tool cargo-nextest 0.9.143; } && tool cargo-deny 0.20.2 ;;
-*) echo "usage: tests/install-needed.sh build|demo|packages|test|fuzz|ci" >&2; exit 2 ;;
+*) echo "usage: tests/install-needed.sh build|demo|packages|test|check|sbom|fuzz|ci" >&2; exit 2 ;;
 esac

@@ -2,14 +2,15 @@
 # All tests, from one command on a fresh Debian 12 or 13 with Rust:
 #
 #   sudo tests/run.sh            installs what is needed, builds, runs everything (a few minutes when cached)
-#   sudo tests/run.sh --long     adds the system tests on Debian 13, and five minutes for each fuzz target
+#   sudo tests/run.sh --long     adds the system tests on Debian 13, five minutes for each fuzz target, and two builds that
+#                                are compared
 #
 # Unit and crate tests run on this machine; system tests run in private Debian systems (tests/bed/box.sh), which are
 # kept in /var/cache/twinlock-tests.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PATH:${HOME:-/root}/.cargo/bin"
-[ "${SUDO_USER:-}" ] && export PATH="$PATH:$(getent passwd "$SUDO_USER" | cut -d: -f6)/.cargo/bin"
+[ "${SUDO_USER:-}" ] && PATH=$PATH:$(getent passwd "$SUDO_USER" | cut -d: -f6)/.cargo/bin
 [ "$(id -u)" = 0 ] || { echo "tests/run.sh needs root (namespaces, PAM): sudo tests/run.sh" >&2; exit 1; }
 step() { printf '\n== %s\n' "$*"; }
 
@@ -40,12 +41,9 @@ step "fuzz targets, for a while each"
 tests/fuzz.sh "${long:+300}"
 
 step "shipped files"
-for file in packaging/config/*.toml; do
-    install -m 0640 "$file" "/tmp/twinlock-check.$$.toml"
-    "$TWINLOCK_ARTEFACTS/twinlockd" --check --config "/tmp/twinlock-check.$$.toml"
-    rm "/tmp/twinlock-check.$$.toml"
-    echo "$file: good"
-done
+tests/install-needed.sh check
+packaging/check.sh "$TWINLOCK_ARTEFACTS"
+packaging/licences.sh
 
 step "system tests"
 tests/nextest.sh --locked
@@ -55,4 +53,11 @@ if [ "$long" ]; then
     step "system tests on Debian 13"
     # login there hangs up its terminal and opens it again, which the tests' terminal takes for the end.
     TWINLOCK_SUITE=trixie tests/nextest.sh --locked -E 'not test(break_glass)'
+
+    step "what is linked in"
+    tests/install-needed.sh sbom
+    packaging/sbom.sh
+
+    step "the same commit gives the same bytes"
+    packaging/reproduce.sh "$TWINLOCK_ARTEFACTS"
 fi

@@ -1,5 +1,6 @@
 //! What was typed, straight to an enum.
 
+mod pam;
 mod supply;
 mod user;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use pam::{Pam, PamDisable, PamEnable, PamUndo};
 pub use supply::{GoogleAuthenticator, Migrate, Provider, Token, TokenFormat};
 use twinlock_proto::qr;
 pub use user::{Bypass, Invite, Provision, ProvisionTotp, User};
@@ -71,6 +73,9 @@ pub enum Command {
     Policy(Policy),
     /// Read the audit trail (root)
     Audit(Audit),
+    /// Put the second factor into PAM stacks, and take it out (root)
+    #[command(subcommand)]
+    Pam(Pam),
     /// Name everything that is wrong with this installation, and the remedy (root)
     Doctor,
     /// Ask how the daemon is (root)

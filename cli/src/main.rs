@@ -12,6 +12,7 @@ mod migrate;
 mod offer;
 mod output;
 mod own;
+mod pam;
 mod picture;
 mod policy;
 mod provider;
@@ -34,6 +35,9 @@ use failure::Failure;
 fn main() -> ExitCode {
     if let Some(errand) = migrate::errand() {
         return migrate::read_own(&errand);
+    }
+    if let Some(errand) = pam::errand() {
+        return pam::run_errand(&errand);
     }
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -80,6 +84,7 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Command::Prefer { method, whose }) => own::prefer(runtime_dir, whose, method, *json).await,
         Some(Command::User(command)) => admin::user(runtime_dir, command, *json).await,
         Some(Command::Policy(command)) => policy::run(runtime_dir, command, *json).await,
+        Some(Command::Pam(command)) => pam::run(runtime_dir, command, *json).await,
         Some(Command::Doctor) => doctor::run(runtime_dir, *json).await,
         Some(Command::Daemon(DaemonCommand::Status)) => admin::daemon(runtime_dir, *json).await,
         Some(Command::Clock(ClockCommand::Accept)) => admin::accept_clock(runtime_dir, *json).await,

@@ -28,6 +28,22 @@ fn now() -> Timestamp {
     Timestamp::try_from(std::time::SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
+/// Now, in Unix seconds.
+pub fn seconds() -> i64 {
+    now().as_second()
+}
+
+/// Now, as a name for a folder.
+pub fn stamp() -> String {
+    now().strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// A time of today, as a clock on the wall shows it.
+pub fn local(seconds: i64) -> String {
+    let time = Timestamp::from_second(seconds).unwrap_or_default();
+    time.to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string()
+}
+
 fn future_from(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, Failure> {
     if let Ok(duration) = humantime::parse_duration(text)
         && let Ok(time) = now.checked_add(duration)

@@ -10,6 +10,7 @@
 )]
 
 pub mod browser;
+pub mod command_line;
 pub mod confined;
 pub mod daemon;
 pub mod delivery;
@@ -18,6 +19,7 @@ pub mod kannel;
 pub mod machine;
 pub mod mail;
 pub mod manual_page;
+pub mod packages;
 pub mod page;
 pub mod pamhost;
 pub mod phone;

@@ -49,6 +49,7 @@ const SERVED: [(&str, &str); 43] = [
     ("Admin/CheckStore", "Ok"),
     ("Admin/BackupStore", "Ok"),
     ("Admin/RotateKey", "Ok"),
+    ("Admin/RecordStackChange", "InvalidArgument"), // of no service
     ("EnrollmentPage/ReadSettings", "Ok"),
     ("EnrollmentPage/LookAtLink", "Ok"),   // it is dead
     ("EnrollmentPage/ProveBinding", "Ok"), // the same

@@ -1,12 +1,11 @@
 //! What the manual pages say is what there is, in both directions: each command, flag, argument, result, event and exit
 //! code is explained, and nothing is explained that is not there. The keys of the configuration: settings.rs.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::{collections::BTreeSet, process::Command};
+use std::collections::BTreeSet;
 
 use twinlock_tests::{
+    command_line::{Known, commands, flags, help, subcommands, values},
     manual_page::{Item, Page, source},
-    world::artefacts,
 };
 
 /// Flags of other programs, which our pages speak of.
@@ -14,50 +13,11 @@ const OF_OTHERS: [&str; 4] = ["--collector", "--now", "--pipe", "--wait"];
 /// Flags of every command, which the page has under OPTIONS.
 const OF_ALL: [&str; 4] = ["--runtime-dir", "--json", "--help", "--version"];
 
-fn help(program: &str, arguments: &[&str]) -> String {
-    let out = Command::new(artefacts().join(program)).args(arguments).arg("--help").output().unwrap();
-    assert!(out.status.success(), "{program} {arguments:?}: {out:?}");
-    String::from_utf8(out.stdout).unwrap()
-}
-
-/// Each `--flag` of a text.
-fn flags(text: &str) -> BTreeSet<String> {
-    let ends = |c: char| !(c.is_ascii_lowercase() || c == '-');
-    let flag = |word: &&str| word.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c != '-'));
-    text.split(ends).filter(flag).map(ToOwned::to_owned).collect()
-}
-
-/// The subcommands that a help text lists.
-fn commands(help: &str) -> Vec<String> {
-    let list = help.split("Commands:\n").nth(1).unwrap_or_default();
-    let lines = list.lines().take_while(|line| !line.is_empty()).filter(|line| line.starts_with("  "));
-    lines.filter_map(|line| line.split_whitespace().next()).map(ToOwned::to_owned).collect()
-}
-
-/// The values that a help text allows, which clap writes in one of two forms.
-fn values(help: &str) -> Vec<String> {
-    let short = help.split("[possible values: ").skip(1).filter_map(|text| text.split(']').next());
-    let short = short.flat_map(|list| list.split(", "));
-    let long = help.lines().filter_map(|line| line.trim().strip_prefix("- ")?.split(':').next());
-    short.chain(long).map(ToOwned::to_owned).collect()
-}
-
-/// Every command that does something, as it is typed, with its help.
-fn tree(path: &[&str], found: &mut Vec<(String, String)>) {
-    // `user enroll NAME totp`: the name stands between.
-    let typed: Vec<&str> = if path.starts_with(&["user", "enroll"]) {
-        [&path[..2], &["NAME"], &path[2..]].concat()
-    } else {
-        path.to_vec()
-    };
-    let text = help("twinlock", &typed);
-    let below = commands(&text);
-    for command in &below {
-        tree(&[path, &[command.as_str()]].concat(), found);
-    }
-    if below.is_empty() {
-        found.push((typed.join(" "), text));
-    }
+/// Every command that does something.
+fn doing() -> Vec<Known> {
+    let mut all = commands();
+    all.retain(|command| subcommands(&command.help).is_empty());
+    all
 }
 
 /// The items of twinlock(1) that are commands.
@@ -74,10 +34,9 @@ fn about(item: &Item, command: &str) -> bool {
 #[test]
 fn every_command_of_twinlock_is_explained_with_its_flags_and_values() {
     let items = explained();
-    let mut found = Vec::new();
-    tree(&[], &mut found);
+    let found = doing();
     assert!(found.len() > 40, "{} commands", found.len());
-    for (command, text) in &found {
+    for Known { typed: command, help: text } in &found {
         let about: Vec<&Item> = items.iter().filter(|item| about(item, command)).collect();
         assert!(!about.is_empty(), "{command} has no item");
         let said: String = about.iter().flat_map(|item| [&item.heading, " ", &item.said]).collect();
@@ -94,17 +53,16 @@ fn every_command_of_twinlock_is_explained_with_its_flags_and_values() {
 
 #[test]
 fn nothing_is_explained_that_twinlock_does_not_have() {
-    let mut found = Vec::new();
-    tree(&[], &mut found);
+    let found = doing();
     for item in explained() {
-        let of: Vec<&(String, String)> = found.iter().filter(|(command, _)| about(&item, command)).collect();
+        let of: Vec<&Known> = found.iter().filter(|command| about(&item, &command.typed)).collect();
         assert!(!of.is_empty(), "there is no command {}", item.heading);
-        let known: String = of.iter().map(|(_, text)| text.as_str()).collect();
+        let known: String = of.iter().map(|command| command.help.as_str()).collect();
         for flag in flags(&item.heading) {
             assert!(known.contains(&flag), "{} has no {flag}", item.heading);
         }
     }
-    let known: String = found.iter().map(|(_, text)| text.as_str()).collect();
+    let known: String = found.iter().map(|command| command.help.as_str()).collect();
     let known = known + &help("twinlockd", &[]) + &help("twinlock-web", &[]) + &OF_OTHERS.join(" ");
     for page in PAGES {
         for flag in flags(&Page::read(page).text()) {

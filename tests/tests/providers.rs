@@ -155,6 +155,10 @@ fn a_program_of_the_administrator_sends_and_nobody_else_may_have_written_it() {
         assert_eq!((test.status.code(), String::from_utf8_lossy(&test.stdout).trim()), (Some(1), expected));
     }
     fs::write("/tmp/exit", "0").unwrap();
+    // By a link: what it led to when it was looked at is what runs, whatever it leads to by then.
+    world::sh("mv /usr/local/bin/send /usr/local/bin/real && ln -s real /usr/local/bin/send");
+    assert!(root(&["provider", "test", "mine", "--to", NUMBER]).status.success());
+    assert_eq!(fs::read_to_string("/tmp/args").unwrap().trim(), "/usr/local/bin/real");
     world::sh("chmod o+w /usr/local/bin/send; rm /tmp/sent");
     assert!(!root(&["provider", "test", "mine", "--to", NUMBER]).status.success());
     let _told = world.log_with("others than root can change it");
@@ -280,4 +284,15 @@ fn a_preset_of_ones_own_is_a_file_and_its_mistakes_are_named() {
     assert_eq!(provider.asked()[0].split('&').next(), Some("number=004915112345678"));
     world::sh("chmod o+w /etc/twinlock/providers.d/mine.toml");
     assert!(check().1.contains("can be changed by others than root"), "{}", check().1);
+    configure(
+        "[sms]\nregions = ['DE']\n[[provider]]\nname = 'a'\npreset = 'webhook'\nsecret = 'key'\nfrom = 'x'\nvalues = { url = 'https://x.invalid' }\n",
+    );
+    assert_eq!(check().0, Some(0), "{}", check().1);
+    fs::write("/etc/twinlock/providers.d/webhook.toml", "about = 1").unwrap();
+    world::sh("chmod 0644 /etc/twinlock/providers.d/webhook.toml");
+    let (code, said) = check();
+    assert!(
+        code == Some(1) && said.contains("webhook.toml"),
+        "the shipped one of its name is hidden: {said}"
+    );
 }

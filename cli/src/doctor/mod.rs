@@ -4,11 +4,13 @@ mod finding;
 mod host;
 mod running;
 mod sshd;
-mod stack;
+pub mod stack;
 
 use std::path::{Path, PathBuf};
 
-use finding::{Finding, Severity, once};
+use finding::once;
+pub use finding::{Finding, Severity};
+pub use host::program;
 use sshd::{Disk, Effective, Pam};
 use stack::{Folders, Report};
 
@@ -43,7 +45,7 @@ pub async fn run(runtime_dir: &Path, json: bool) -> Result<(), Failure> {
 }
 
 /// What `sshd -T` says for each kind of connection, if there is an sshd.
-fn sshd(files: &Folders, account_services: &[String], asks_root: bool) -> Vec<Finding> {
+pub fn sshd(files: &Folders, account_services: &[String], asks_root: bool) -> Vec<Finding> {
     if !Path::new(SSHD).exists() {
         return Vec::new();
     }

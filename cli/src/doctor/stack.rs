@@ -10,6 +10,7 @@ mod dispatch;
 mod folders;
 mod line;
 mod modules;
+mod places;
 mod questions;
 mod read;
 mod search;
@@ -19,7 +20,13 @@ mod text;
 #[path = "stack_tests.rs"]
 mod tests;
 
-pub use self::{folders::Folders, read::Files};
+pub use self::{
+    folders::Folders,
+    modules::{Class, class_of},
+    places::{Bare, Places, bare, places},
+    read::Files,
+    text::{Words, lines},
+};
 
 use self::{
     arguments::Options,

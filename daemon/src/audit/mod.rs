@@ -77,6 +77,10 @@ pub enum Event {
     Restore,
     /// An administrator changed the keys that seal the store.
     KeyRotate,
+    /// An administrator had our lines put into a PAM stack; the reason says how far it came.
+    PamEnable,
+    /// They were taken out of one, by an administrator, or because nobody confirmed them.
+    PamDisable,
     /// Entries that are older than the configuration keeps them were taken out; the reason says how many, and up to when.
     Trim,
     /// The daemon started with the configuration named in the reason.
@@ -87,7 +91,7 @@ pub enum Event {
 
 impl Event {
     /// Every event, for filters and documentation.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::Login,
         Self::Verify,
         Self::Password,
@@ -120,6 +124,8 @@ impl Event {
         Self::Backup,
         Self::Restore,
         Self::KeyRotate,
+        Self::PamEnable,
+        Self::PamDisable,
         Self::Trim,
         Self::Start,
         Self::Stop,
@@ -161,6 +167,8 @@ impl Event {
             Self::Backup => "backup",
             Self::Restore => "restore",
             Self::KeyRotate => "key-rotate",
+            Self::PamEnable => "pam-enable",
+            Self::PamDisable => "pam-disable",
             Self::Trim => "trim",
             Self::Start => "start",
             Self::Stop => "stop",

@@ -44,6 +44,8 @@ pub fn again(entry: &Entry) -> Option<String> {
         | Event::Reload
         | Event::UidChanged
         | Event::Clock
+        | Event::PamEnable
+        | Event::PamDisable
         | Event::StoreCheck
         | Event::Backup
         | Event::Restore

@@ -12,8 +12,9 @@ use twinlock_proto::v1::{
     ExemptRequest, ExplainRequest, Explanation, GroupInvitation, InviteRequest, ListAccountsRequest,
     ListProvidersRequest, ListTokensRequest, MigrationFile, OpenAccountRequest, OpenRoleRequest,
     ProviderTest, Providers, ProvisionRequest, Provisioned, RequireRequest, ResetResult, ResyncTokenRequest,
-    RoleOpening, RotateKeyRequest, Rotation, ShowDaemonRequest, StoreReport, TestProviderRequest, TokenFile,
-    TokenImport, TokenRequest, TokenResync, UnlockResult, admin_server,
+    RoleOpening, RotateKeyRequest, Rotation, ShowDaemonRequest, StackChange, StackChangeRecorded,
+    StoreReport, TestProviderRequest, TokenFile, TokenImport, TokenRequest, TokenResync, UnlockResult,
+    admin_server,
 };
 
 use super::{
@@ -334,6 +335,15 @@ impl admin_server::Admin for Service {
         // In a task of its own: who goes away does not leave it half done.
         let rotation = tokio::spawn(async move { ports.rotate_key(&administrator).await });
         let answer = rotation.await.map_err(|error| Status::internal(error.to_string()))?;
+        answer.map(Response::new).map_err(|error| undecided(&error))
+    }
+
+    async fn record_stack_change(
+        &self,
+        request: Request<StackChange>,
+    ) -> Result<Response<StackChangeRecorded>, Status> {
+        let administrator = access::administrator(&request)?;
+        let answer = self.ports.record_stack_change(&administrator, &request.into_inner()).await;
         answer.map(Response::new).map_err(|error| undecided(&error))
     }
 }

@@ -37,10 +37,10 @@ pub const AUTHTOK_EXPIRED: Code = 27;
 pub const MODULE_UNKNOWN: Code = 28;
 
 /// How many return values libpam knows (`_PAM_RETURN_VALUES`).
-const RETURNS: usize = 32;
+pub const RETURNS: Code = 32;
 
 /// Their names in a control field; the last is all that were not named before it (pam_tokens.h).
-const NAMES: [&str; RETURNS + 1] = [
+const NAMES: [&str; RETURNS as usize + 1] = [
     "success",
     "open_err",
     "symbol_err",
@@ -113,7 +113,7 @@ const ACTIONS: [(&str, Action); 6] = [
 /// The control field of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Control {
-    actions: [Action; RETURNS],
+    actions: [Action; RETURNS as usize],
     /// As written, without the outer brackets.
     word: String,
 }
@@ -122,7 +122,7 @@ impl Control {
     /// A line that libpam could not read: whatever it returns is bad.
     #[must_use]
     pub fn bad() -> Self {
-        Self { actions: [Action::Bad; RETURNS], word: "required".to_owned() }
+        Self { actions: [Action::Bad; RETURNS as usize], word: "required".to_owned() }
     }
 
     /// Reads one, as pam_handlers.c does. A control that cannot be read makes every value bad; the second answer
@@ -130,7 +130,7 @@ impl Control {
     #[must_use]
     pub fn parse(word: &str) -> (Self, Option<&'static str>) {
         let simple = |good, bad, ignored| {
-            let mut actions = [bad; RETURNS];
+            let mut actions = [bad; RETURNS as usize];
             for code in [SUCCESS, NEW_AUTHTOK_REQD] {
                 actions[usize::from(code)] = good;
             }
@@ -144,7 +144,7 @@ impl Control {
             "sufficient" => simple(Action::Done, Action::Ignore, Action::Ignore),
             _ => match pairs(word) {
                 Ok(actions) => (actions, None),
-                Err(problem) => ([Action::Bad; RETURNS], Some(problem)),
+                Err(problem) => ([Action::Bad; RETURNS as usize], Some(problem)),
             },
         };
         (Self { actions, word: word.to_owned() }, problem)
@@ -165,8 +165,8 @@ impl Control {
 
 /// `_pam_parse_control`: names and actions are matched as prefixes, in the order of the tables; `default` fills what
 /// is unset when it is read; what stays unset is bad.
-fn pairs(word: &str) -> Result<[Action; RETURNS], &'static str> {
-    let mut actions = [None; RETURNS];
+fn pairs(word: &str) -> Result<[Action; RETURNS as usize], &'static str> {
+    let mut actions = [None; RETURNS as usize];
     let mut rest = word.trim_start();
     while !rest.is_empty() {
         let found =

@@ -44,13 +44,19 @@ impl Folders {
     /// include.
     #[must_use]
     pub fn services(&self) -> Vec<String> {
+        self.names().into_iter().filter(|name| !fragment(name)).collect()
+    }
+
+    /// The same, and the files that are there to be included.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = STACKS
             .iter()
             .filter_map(|folder| fs::read_dir(self.root.join(folder)).ok())
             .flat_map(Iterator::flatten)
             .filter(|entry| entry.path().is_file())
             .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| !leftover(name) && !fragment(name))
+            .filter(|name| !leftover(name))
             .collect();
         names.sort_unstable();
         names.dedup();

@@ -85,9 +85,15 @@ const KNOWN: [(Class, &str); 11] = [
 /// What a module is for, by its name.
 #[must_use]
 pub fn class(line: &Line) -> Class {
+    class_of(line.name())
+}
+
+/// The same, of a name without folder and ending.
+#[must_use]
+pub fn class_of(module: &str) -> Class {
     KNOWN
         .iter()
-        .find(|(_, names)| names.split(' ').any(|name| name == line.name()))
+        .find(|(_, names)| names.split(' ').any(|name| name == module))
         .map_or(Class::Unknown, |(class, _)| *class)
 }
 

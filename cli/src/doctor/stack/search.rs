@@ -162,6 +162,15 @@ impl Ways {
         self.nodes.iter().enumerate().filter(move |(_, node)| node.at == at && at < self.end)
     }
 
+    /// The lines that went past one of ours, each once.
+    #[must_use]
+    pub fn skippers(&self) -> Vec<usize> {
+        let mut all: Vec<usize> = self.nodes.iter().filter_map(|node| node.facts.skipped_by).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     /// The steps that led to a state.
     #[must_use]
     pub fn path(&self, mut index: usize) -> Vec<Step> {

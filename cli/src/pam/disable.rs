@@ -1,0 +1,195 @@
+//! `twinlock pam disable`: needs no daemon, no module, and no ledger.
+
+use std::path::Path;
+
+use super::{
+    arm, authselect, debian, diff,
+    file::{self, Root},
+    ledger::{self, Entry, Ledger, Manner},
+    out::{self, Change},
+    sshd, told,
+};
+use crate::{
+    args::PamDisable,
+    doctor::stack::{Folders, places},
+    failure::{Failure, NO},
+    output::{self, clean, line},
+    terminal,
+};
+
+/// What is to be taken out.
+#[derive(Default)]
+struct Work {
+    /// What the ledger knows.
+    entries: Vec<Entry>,
+    /// What it does not: the service, and its files.
+    unknown: Vec<(String, Vec<Change>)>,
+}
+
+/// Carries it out.
+pub async fn run(runtime_dir: &Path, options: &PamDisable, json: bool) -> Result<(), Failure> {
+    let root = Root::new(&options.root);
+    let work = Work::find(&root, options)?;
+    if work.is_empty() {
+        left(&root, options)?;
+        return if json {
+            output::json(&serde_json::json!({ "services": [] }))
+        } else {
+            line("No line of ours is there; nothing has changed.")
+        };
+    }
+    if !json {
+        work.show(&root)?;
+    }
+    if !options.yes {
+        agree(json).await?;
+    }
+    let ledger = Ledger::open(&root)?;
+    let services = Work::find(&root, options)?.carry_out(&root, &ledger, options)?;
+    for service in services.iter().filter(|_| root.is_host()) {
+        told::tell(runtime_dir, false, service, "disabled").await;
+    }
+    if json {
+        return output::json(&serde_json::json!({ "services": services }));
+    }
+    line(format!("No second factor is asked any more at: {}.", clean(&services.join(", "))))
+}
+
+async fn agree(json: bool) -> Result<(), Failure> {
+    if json || !terminal::present() {
+        return Err(Failure::usage("there is nobody to ask: say --yes if you mean it"));
+    }
+    if terminal::ask("Type yes to go on: ").await?.trim() == "yes" {
+        return Ok(());
+    }
+    Err(Failure::new(NO, "nothing has changed"))
+}
+
+impl Work {
+    fn find(root: &Root, options: &PamDisable) -> Result<Self, Failure> {
+        let folders = Folders::below(root.folder(), &[]);
+        let mut entries = ledger::enabled(root)?;
+        // What waits is undone whole: its files are one change.
+        let waits = ledger::pending(root)?.map(|pending| pending.entries).unwrap_or_default();
+        let wanted = |service: &str| options.all || options.service.iter().any(|each| each == service);
+        let touched =
+            |entry: &Entry| wanted(&entry.service) || matches!(entry.manner, Manner::Authselect { .. });
+        entries.retain(|entry| !waits.iter().any(|each| each.service == entry.service) && touched(entry));
+        entries.extend(waits);
+        let mut names = if options.all { folders.names() } else { options.service.clone() };
+        names.retain(|name| !entries.iter().any(|entry| entry.service == *name));
+        let mut work = Self { entries, unknown: Vec::new() };
+        for name in names {
+            work.look_at(root, &folders, &name)?;
+        }
+        Ok(work)
+    }
+
+    fn look_at(&mut self, root: &Root, folders: &Folders, service: &str) -> Result<(), Failure> {
+        let known = |entry: &Entry| matches!(entry.manner, Manner::Authselect { .. });
+        if authselect::NAMES.contains(&service) && self.entries.iter().any(known) {
+            return Ok(());
+        }
+        // Somebody ran pam-auth-update: it takes its line out itself.
+        if service == debian::SERVICE
+            && root.is_host()
+            && debian::possible(root).is_ok()
+            && places(service, folders).is_some_and(|places| !places.ours.is_empty())
+        {
+            let files = debian::FILES.iter().filter(|path| root.at(path).exists()).map(ToString::to_string);
+            let (service, manner) = (service.to_owned(), Manner::Profile);
+            self.entries.push(Entry {
+                service,
+                key: false,
+                manner,
+                files: files.collect(),
+                copies: String::new(),
+            });
+            return Ok(());
+        }
+        let changes = out::unknown(root, folders, service)?;
+        if !changes.is_empty() {
+            self.unknown.push((service.to_owned(), changes));
+        }
+        Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.unknown.is_empty()
+    }
+
+    fn show(&self, root: &Root) -> Result<(), Failure> {
+        let mut changes: Vec<Change> = self.unknown.iter().flat_map(|(_, changes)| changes.clone()).collect();
+        for entry in &self.entries {
+            for path in &entry.files {
+                if let Some(content) = entry.restored(root, path)? {
+                    changes.push(Change { path: path.clone(), content });
+                }
+            }
+        }
+        let text = |content: &Option<Vec<u8>>| {
+            content.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        };
+        for Change { path, content } in &changes {
+            let difference =
+                diff::unified(path, text(&content.now).as_deref(), text(&content.then).as_deref());
+            difference
+                .lines()
+                .try_for_each(|each| line(each.split('\t').map(clean).collect::<Vec<_>>().join("\t")))?;
+        }
+        Ok(())
+    }
+
+    /// Takes all of it out; says of which services.
+    fn carry_out(self, root: &Root, ledger: &Ledger, options: &PamDisable) -> Result<Vec<String>, Failure> {
+        let mut services = Vec::new();
+        let mut sshd_changed = false;
+        for entry in self.entries.iter().rev() {
+            sshd_changed |= out::put_back(root, entry)?;
+            services.push(entry.service.clone());
+        }
+        for (service, changes) in &self.unknown {
+            for Change { path, content } in changes {
+                file::put(&root.at(path), content.then.as_deref())?;
+                sshd_changed |= path == sshd::DROP_IN;
+            }
+            services.push(service.clone());
+        }
+        let mut enabled = ledger::enabled(root)?;
+        enabled.retain(|entry| !services.contains(&entry.service));
+        ledger.set_enabled(&enabled)?;
+        if let Some(pending) = ledger.pending()? {
+            ledger.set_pending(None)?;
+            arm::disarm(&pending.name);
+        }
+        if sshd_changed && root.is_host() {
+            sshd::reload()?;
+        }
+        left(root, options)?;
+        services.sort_unstable();
+        Ok(services)
+    }
+}
+
+/// A line of ours that is there still denies every login once the module is gone.
+fn left(root: &Root, options: &PamDisable) -> Result<(), Failure> {
+    let folders = Folders::below(root.folder(), &[]);
+    let names = if options.all { folders.names() } else { options.service.clone() };
+    for name in names {
+        let Some(places) = places(&name, &folders) else { continue };
+        if let Some(number) = places.ours.first() {
+            let path = places.path;
+            return Err(Failure::new(
+                NO,
+                format!("{path}:{number} has a line of pam_twinlock.so still: take it out by hand"),
+            ));
+        }
+        if let (Some(place), false) = (places.elsewhere.first(), options.all) {
+            let what = format!(
+                "{name} still asks, by {place}; run twinlock pam disable for the service of that name"
+            );
+            return Err(Failure::new(NO, what));
+        }
+    }
+    Ok(())
+}

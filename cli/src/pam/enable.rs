@@ -1,0 +1,334 @@
+//! `twinlock pam enable`: judged, shown, tried, written, and undone unless somebody confirms.
+
+use std::{fs, path::Path, time::Duration};
+
+use twinlock_proto::v1::{ExplainRequest, ShowDaemonRequest, explanation::Outcome};
+
+use super::{
+    arm, authselect, debian, diff,
+    file::{self, Root},
+    ledger::{Ledger, Manner, Pending},
+    plan::First,
+    planned::{Edit, Overlay, Planned},
+    sshd, told,
+    trial::Trial,
+    undo,
+};
+use crate::{
+    admin,
+    args::PamEnable,
+    doctor::{
+        Severity,
+        stack::{Folders, judge},
+    },
+    failure::{Failure, NO, answered},
+    output::{self, clean, line},
+    terminal, when,
+};
+
+/// Nobody's name: whoever is not known is asked as everybody is, and refused.
+const NOBODY: &str = "twinlock-trial";
+
+/// Carries it out.
+pub async fn run(runtime_dir: &Path, options: &PamEnable, json: bool) -> Result<(), Failure> {
+    let undo_after = undo_after(&options.undo_after)?;
+    let root = Root::new(Path::new("/"));
+    let ledger = Ledger::open(&root)?;
+    if let Some(pending) = ledger.pending()? {
+        return Err(Failure::new(NO, waiting(&pending)));
+    }
+    let folders = Folders::below(root.folder(), &[]);
+    let planned = Planned::make(options, &root, &folders)?;
+    if planned.entries.is_empty() {
+        return if json {
+            report(None, &[], json)
+        } else {
+            line("It is asked there already; nothing has changed.")
+        };
+    }
+    let warnings = planned.judged(&folders)?;
+    let daemon = Daemon::ask(runtime_dir, options, &planned).await?;
+    if !json {
+        show(&planned)?;
+        for warning in warnings.iter().map(ToString::to_string).chain(daemon.warnings.clone()) {
+            line(clean(&warning))?;
+        }
+    }
+    if !options.yes {
+        agree(json).await?;
+    }
+    try_out(&planned, &folders, options, &daemon).await?;
+    let pending = pending(planned.entries.clone(), undo_after);
+    make(&root, &ledger, &planned, &pending, &daemon)?;
+    let services: Vec<String> = pending.entries.iter().map(|entry| entry.service.clone()).collect();
+    let kept = if pending.deadline.is_some() { "written, waits to be confirmed" } else { "written" };
+    for service in &services {
+        told::tell(runtime_dir, true, service, kept).await;
+    }
+    report(pending.deadline, &services, json)
+}
+
+/// A change that waits already.
+pub fn waiting(pending: &Pending) -> String {
+    let services: Vec<&str> = pending.entries.iter().map(|entry| entry.service.as_str()).collect();
+    let services = services.join(", ");
+    match (pending.made, pending.deadline) {
+        (true, Some(deadline)) => format!(
+            "{services} waits to be confirmed, and is undone at {}: run twinlock pam confirm, or twinlock pam undo",
+            when::local(deadline)
+        ),
+        _ => format!(
+            "a change of {services} was interrupted: run twinlock pam undo, which puts back what was before"
+        ),
+    }
+}
+
+fn undo_after(text: &str) -> Result<Option<Duration>, Failure> {
+    let wrong = || {
+        Failure::usage(format!("--undo-after {}: write a time like 10m, from 1s to 24h, or 0", clean(text)))
+    };
+    if text == "0" {
+        return Ok(None);
+    }
+    let time = humantime::parse_duration(text).map_err(|_| wrong())?;
+    let sensible = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
+    if sensible.contains(&time) { Ok(Some(time)) } else { Err(wrong()) }
+}
+
+fn pending(mut entries: Vec<super::ledger::Entry>, undo_after: Option<Duration>) -> Pending {
+    let name = format!("{}-{}", when::stamp(), std::process::id());
+    for entry in &mut entries {
+        entry.copies.clone_from(&name);
+    }
+    let seconds = undo_after.map(|time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+    let deadline = seconds.map(|seconds| when::seconds().saturating_add(seconds));
+    Pending { name, deadline, made: false, claimed_by: admin::claim(), entries }
+}
+
+/// What the daemon says before anything changes.
+struct Daemon {
+    account_services: Vec<String>,
+    /// Whose account is tried, where policy asks them for a code.
+    user: Option<String>,
+    warnings: Vec<String>,
+}
+
+impl Daemon {
+    async fn ask(runtime_dir: &Path, options: &PamEnable, planned: &Planned) -> Result<Self, Failure> {
+        let mut client = admin::client(runtime_dir).await?;
+        let state = answered(client.show_daemon(admin::request(ShowDaemonRequest {}))).await?.into_inner();
+        let named = options.try_as.clone();
+        let user = named.clone().unwrap_or_else(caller);
+        let mut all = true;
+        let mut warnings = Vec::new();
+        for service in &planned.tried {
+            let message =
+                ExplainRequest { user: user.clone(), service: service.clone(), rhost: String::new() };
+            let explained = answered(client.explain_policy(admin::request(message))).await?.into_inner();
+            let name = clean(&user);
+            let said = match explained.outcome() {
+                Outcome::Ask => continue,
+                Outcome::Skip => {
+                    format!("policy asks {name} for no second factor at {service}: others may be asked")
+                }
+                Outcome::Enroll => format!("{name} has no second factor, and is to set one up at {service}"),
+                Outcome::Deny | Outcome::Unspecified => {
+                    format!(
+                        "{name} has no second factor and is refused at {service}: run twinlock enroll totp first"
+                    )
+                }
+            };
+            all = false;
+            warnings.push(said);
+        }
+        if let (Some(name), false) = (&named, all) {
+            return Err(Failure::new(
+                NO,
+                format!("policy does not ask {} everywhere there; try another account", clean(name)),
+            ));
+        }
+        let user = Some(user).filter(|_| all && !planned.tried.is_empty());
+        Ok(Self { account_services: state.account_services, user, warnings })
+    }
+}
+
+/// The person who stands behind root.
+fn caller() -> String {
+    let login = fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
+    let login = login.trim().parse::<u32>().ok().filter(|uid| *uid != u32::MAX);
+    let login = login.and_then(|uid| nix::unistd::User::from_uid(uid.into()).ok().flatten());
+    std::env::var("SUDO_USER").ok().or(login.map(|user| user.name)).unwrap_or_else(|| "root".to_owned())
+}
+
+fn show(planned: &Planned) -> Result<(), Failure> {
+    let text =
+        |content: &Option<Vec<u8>>| content.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    for Edit { path, before, after } in planned.expected.iter().chain(&planned.edits) {
+        let difference = diff::unified(path, text(before).as_deref(), text(after).as_deref());
+        difference
+            .lines()
+            .try_for_each(|each| line(each.split('\t').map(clean).collect::<Vec<_>>().join("\t")))?;
+    }
+    Ok(())
+}
+
+async fn agree(json: bool) -> Result<(), Failure> {
+    if json || !terminal::present() {
+        return Err(Failure::usage("there is nobody to ask: say --yes if you mean it"));
+    }
+    let question = "Keep this shell open until you have confirmed. Type yes to go on: ";
+    if terminal::ask(question).await?.trim() == "yes" {
+        return Ok(());
+    }
+    Err(Failure::new(NO, "nothing has changed"))
+}
+
+/// Every new stack asks for a code, and refuses a wrong one.
+async fn try_out(
+    planned: &Planned,
+    folders: &Folders,
+    options: &PamEnable,
+    daemon: &Daemon,
+) -> Result<(), Failure> {
+    let overlay = Overlay { folders, texts: &planned.texts };
+    for service in &planned.tried {
+        // Root passes at the console without being asked.
+        let user =
+            daemon.user.as_deref().filter(|user| *user != "root" || options.ask_root || service != "login");
+        let user = user.unwrap_or(NOBODY);
+        let trial = Trial { service, user, key: options.key };
+        let verdict = trial.run(&overlay, &folders.names()).await?;
+        let wrong = if verdict.passed {
+            "it let a wrong code in"
+        } else if verdict.asked == 0 {
+            "it asked for no code"
+        } else {
+            continue;
+        };
+        let word = clean(&verdict.word);
+        let text = format!(
+            "the new stack of {service} was tried as {}, and {wrong} ({word}); nothing has changed",
+            clean(user)
+        );
+        return Err(Failure::new(NO, text));
+    }
+    Ok(())
+}
+
+/// Writes everything. Before the first file is touched it stands in the ledger how to go back, and something will.
+fn make(
+    root: &Root,
+    ledger: &Ledger,
+    planned: &Planned,
+    pending: &Pending,
+    daemon: &Daemon,
+) -> Result<(), Failure> {
+    let name = &pending.name;
+    for entry in &pending.entries {
+        for path in &entry.files {
+            let edit = planned.edits.iter().find(|edit| edit.path == *path);
+            let (before, after) = match edit {
+                Some(edit) => (edit.before.clone(), edit.after.clone()),
+                None => (file::read(&root.at(path))?, None),
+            };
+            ledger.keep(name, path, before.as_deref(), after.as_deref())?;
+        }
+        if let Manner::Authselect { base, .. } = &entry.manner {
+            keep_base(ledger, name, base)?;
+        }
+    }
+    ledger.set_pending(Some(pending))?;
+    let armed = match pending.deadline {
+        Some(deadline) => arm::arm(name, u64::try_from(deadline - when::seconds()).unwrap_or(1)),
+        None => Ok(()),
+    };
+    let done = armed.and_then(|()| write(root, ledger, planned, pending, daemon)).and_then(|()| {
+        let made = Pending { made: true, ..pending.clone() };
+        if pending.deadline.is_none() {
+            return undo::settle(root, ledger, &made).map(drop);
+        }
+        ledger.set_pending(Some(&made))
+    });
+    let Err(failure) = done else { return Ok(()) };
+    match undo::put_back(root, ledger, pending, true) {
+        Ok(_) => Err(Failure::new(failure.code, format!("{failure}; everything is as it was"))),
+        Err(worse) => Err(Failure::new(
+            failure.code,
+            format!("{failure}; and putting it back failed: {worse}; run twinlock pam undo"),
+        )),
+    }
+}
+
+/// The files of which the profile is made: doctor sees when they are others.
+fn keep_base(ledger: &Ledger, name: &str, base: &str) -> Result<(), Failure> {
+    for each in authselect::NAMES {
+        let path = format!("{base}/{each}");
+        if let Ok(text) = fs::read(&path) {
+            ledger.keep(name, &path, Some(&text), None)?;
+        }
+    }
+    Ok(())
+}
+
+fn write(
+    root: &Root,
+    ledger: &Ledger,
+    planned: &Planned,
+    pending: &Pending,
+    daemon: &Daemon,
+) -> Result<(), Failure> {
+    for Edit { path, after, .. } in &planned.edits {
+        file::put(&root.at(path), after.as_deref())?;
+    }
+    for entry in &pending.entries {
+        match &entry.manner {
+            Manner::Lines => continue,
+            Manner::Profile => debian::switch(true)?,
+            Manner::Authselect { .. } => {
+                planned.authselect.as_ref().map_or(Ok(()), authselect::Plan::apply)?;
+            }
+        }
+        for path in &entry.files {
+            let after = file::read(&root.at(path))?;
+            ledger.keep(&pending.name, path, None, after.as_deref())?;
+        }
+    }
+    // What stands there now, and not what was meant to.
+    let folders = Folders::below(root.folder(), &[]);
+    for service in &planned.tried {
+        let report = judge(service, &folders);
+        let error = report.findings.into_iter().find(|finding| finding.severity == Severity::Error);
+        let why = error.map(|error| error.to_string());
+        let why = why.or((!report.auth_line).then(|| format!("{service} has no line of ours after all")));
+        if let Some(why) = why {
+            return Err(Failure::new(NO, why));
+        }
+    }
+    if let Some(entry) =
+        pending.entries.iter().find(|entry| entry.files.iter().any(|path| path == sshd::DROP_IN))
+    {
+        sshd::check(
+            if entry.key { First::Key } else { First::Password },
+            &folders,
+            &daemon.account_services,
+        )?;
+        sshd::reload()?;
+    }
+    Ok(())
+}
+
+fn report(deadline: Option<i64>, services: &[String], json: bool) -> Result<(), Failure> {
+    if json {
+        let undone_at = deadline.map(output::time);
+        return output::json(&serde_json::json!({ "services": services, "undone_at": undone_at }));
+    }
+    line(format!("A second factor is asked now at: {}.", services.join(", ")))?;
+    let Some(deadline) = deadline else {
+        return line(
+            "Try it from another terminal before you leave this one; twinlock pam disable takes it out.",
+        );
+    };
+    line("Leave this shell open. Log in from another terminal, with a code; with a wrong one too. Then:")?;
+    line("    twinlock pam confirm")?;
+    line(format!("Else all of this is undone at {}, and at a reboot.", when::local(deadline)))
+}

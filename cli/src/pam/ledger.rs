@@ -1,0 +1,258 @@
+//! What the command did to this host, in /var/lib/twinlock/pam: which services, the files before and after, and what
+//! nobody has confirmed yet.
+//!
+//! `pending.json` is written before the first file is touched and goes when the change is confirmed or undone: whoever is
+//! killed in between leaves it, and it says how to go back. `enabled.json` has what was confirmed. The files themselves lie
+//! beside them, so that a person finds them too.
+
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    file::{self, Root, failed},
+    plan,
+};
+use crate::failure::{Failure, LATER, NO};
+
+/// Where it is.
+pub const FOLDER: &str = "/var/lib/twinlock/pam";
+const PENDING: &str = "pending.json";
+const ENABLED: &str = "enabled.json";
+
+/// How our lines came into a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "manner")]
+pub enum Manner {
+    /// Into its own file.
+    Lines,
+    /// By Debian's pam-auth-update, into common-auth.
+    Profile,
+    /// By a profile of authselect; `before` is what was selected, as `authselect current --raw` says it.
+    Authselect {
+        /// The profile and its features.
+        before: String,
+        /// The folder of the profile that ours was made of.
+        base: String,
+    },
+}
+
+/// What was done for one service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The PAM service.
+    pub service: String,
+    /// Whether a key comes before the code.
+    pub key: bool,
+    /// How.
+    #[serde(flatten)]
+    pub manner: Manner,
+    /// The files that it concerns.
+    pub files: Vec<String>,
+    /// The folder below [`FOLDER`] with `before` and `after`.
+    pub copies: String,
+}
+
+/// A change that is under way, or waits to be confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Its name: that of the folder with the copies.
+    pub name: String,
+    /// When it is undone, in Unix seconds; nothing while it is made and is not to be undone later.
+    pub deadline: Option<i64>,
+    /// Whether all files were written.
+    pub made: bool,
+    /// Who made it.
+    pub claimed_by: String,
+    /// What was done.
+    pub entries: Vec<Entry>,
+}
+
+/// Who holds this is the only one that changes stacks.
+pub struct Ledger {
+    root: Root,
+    _lock: Flock<File>,
+}
+
+impl Ledger {
+    /// Opens it; whoever comes second is told so.
+    pub fn open(root: &Root) -> Result<Self, Failure> {
+        let folder = root.at(FOLDER);
+        file::private_folder(&folder)?;
+        let path = folder.join("lock");
+        let lock = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let lock = lock.map_err(|error| failed("open", &path, &error))?;
+        match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Self { root: root.clone(), _lock: lock }),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
+                Err(Failure::new(LATER, "another \"twinlock pam\" is at work; try again when it is done"))
+            }
+            Err((_, errno)) => Err(failed("lock", &path, &errno.into())),
+        }
+    }
+
+    /// The change that nobody has confirmed.
+    pub fn pending(&self) -> Result<Option<Pending>, Failure> {
+        pending(&self.root)
+    }
+
+    pub fn set_pending(&self, pending: Option<&Pending>) -> Result<(), Failure> {
+        let text = pending.map(json).transpose()?;
+        file::put(&self.root.at(FOLDER).join(PENDING), text.as_deref())
+    }
+
+    pub fn set_enabled(&self, entries: &[Entry]) -> Result<(), Failure> {
+        let text = if entries.is_empty() { None } else { Some(json(&entries)?) };
+        file::put(&self.root.at(FOLDER).join(ENABLED), text.as_deref())
+    }
+
+    /// Keeps a file as it is and as it will be.
+    pub fn keep(
+        &self,
+        copies: &str,
+        path: &str,
+        before: Option<&[u8]>,
+        after: Option<&[u8]>,
+    ) -> Result<(), Failure> {
+        for (which, content) in [("before", before), ("after", after)] {
+            let Some(content) = content else { continue };
+            let copy = copy(&self.root, copies, which, path);
+            file::private_folder(copy.parent().unwrap_or(&copy))?;
+            file::put(&copy, Some(content))?;
+        }
+        Ok(())
+    }
+}
+
+/// The change that nobody has confirmed.
+pub fn pending(root: &Root) -> Result<Option<Pending>, Failure> {
+    load(&root.at(FOLDER).join(PENDING))
+}
+
+/// What was confirmed.
+pub fn enabled(root: &Root) -> Result<Vec<Entry>, Failure> {
+    Ok(load(&root.at(FOLDER).join(ENABLED))?.unwrap_or_default())
+}
+
+fn copy(root: &Root, copies: &str, which: &str, path: &str) -> PathBuf {
+    root.at(FOLDER).join(copies).join(which).join(path.trim_start_matches('/'))
+}
+
+fn load<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Option<T>, Failure> {
+    let Some(text) = file::read(path)? else { return Ok(None) };
+    serde_json::from_slice(&text).map(Some).map_err(|error| {
+        let what = "remove it if you know that the stacks are as they should be (twinlock doctor)";
+        Failure::new(NO, format!("{} cannot be understood ({error}); {what}", path.display()))
+    })
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec_pretty(value).map_err(|error| Failure::from(io::Error::from(error)))
+}
+
+impl Entry {
+    /// What a file of it was before, or is after.
+    fn copy(&self, root: &Root, which: &str, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+        file::read(&copy(root, &self.copies, which, path))
+    }
+
+    /// Whether somebody changed a file since the command wrote it.
+    pub fn changed(&self, root: &Root, path: &str) -> Result<bool, Failure> {
+        let after = self.copy(root, "after", path)?;
+        Ok(after.is_some() && file::read(&root.at(path))? != after)
+    }
+
+    /// What has to stand in a file so that our lines are out of it: what was before, byte for byte, where nobody changed
+    /// it since; else what is there, without our lines. `None`: it is as it should be.
+    pub fn restored(&self, root: &Root, path: &str) -> Result<Option<Content>, Failure> {
+        let now = file::read(&root.at(path))?;
+        let (before, after) = (self.copy(root, "before", path)?, self.copy(root, "after", path)?);
+        if now == before {
+            return Ok(None);
+        }
+        if now == after {
+            return Ok(Some(Content { now, then: before }));
+        }
+        // Removed by somebody, or changed: what they did stays.
+        let Some(text) = now.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned()) else {
+            return Ok(None);
+        };
+        if !plan::written(&text) {
+            return Ok(None);
+        }
+        Ok(Some(Content { now, then: Some(plan::without(&text).into_bytes()) }))
+    }
+}
+
+/// What a file holds, and is to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    pub now: Option<Vec<u8>>,
+    pub then: Option<Vec<u8>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> Entry {
+        let (service, manner) = ("sshd".to_owned(), Manner::Lines);
+        let files = vec!["/etc/pam.d/sshd".to_owned()];
+        Entry { service, key: false, manner, files, copies: "1".to_owned() }
+    }
+
+    #[test]
+    fn what_was_before_comes_back_byte_for_byte_unless_somebody_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path());
+        let ledger = Ledger::open(&root).unwrap();
+        let (path, entry) = ("/etc/pam.d/sshd", entry());
+        let before = b"auth requisite pam_unix.so\n\xff".to_vec();
+        ledger.keep("1", path, Some(&before), Some(b"after")).unwrap();
+        std::fs::create_dir_all(root.at("/etc/pam.d")).unwrap();
+        file::put(&root.at(path), Some(b"after")).unwrap();
+        let then = entry.restored(&root, path).unwrap().unwrap().then;
+        assert_eq!(then.as_ref(), Some(&before));
+        file::put(&root.at(path), then.as_deref()).unwrap();
+        assert_eq!(entry.restored(&root, path).unwrap(), None);
+        file::put(&root.at(path), Some(b"somebody else's")).unwrap();
+        assert_eq!(entry.restored(&root, path).unwrap(), None);
+        file::put(&root.at(path), None).unwrap();
+        assert_eq!(entry.restored(&root, path).unwrap(), None);
+    }
+
+    #[test]
+    fn one_at_a_time_and_what_is_written_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path());
+        let ledger = Ledger::open(&root).unwrap();
+        assert!(Ledger::open(&root).err().unwrap().to_string().contains("another"));
+        let change = Pending {
+            name: "1".to_owned(),
+            deadline: Some(5),
+            made: false,
+            claimed_by: String::new(),
+            entries: vec![
+                entry(),
+                Entry {
+                    manner: Manner::Authselect { before: "sssd with-x".to_owned(), base: "/usr".to_owned() },
+                    ..entry()
+                },
+            ],
+        };
+        ledger.set_pending(Some(&change)).unwrap();
+        assert_eq!(ledger.pending().unwrap(), Some(change.clone()));
+        ledger.set_pending(None).unwrap();
+        assert_eq!(ledger.pending().unwrap(), None);
+        ledger.set_enabled(&change.entries).unwrap();
+        assert_eq!(enabled(&root).unwrap(), change.entries);
+        std::fs::write(root.at(FOLDER).join(PENDING), "{").unwrap();
+        assert!(ledger.pending().unwrap_err().to_string().contains("cannot be understood"));
+    }
+}

@@ -1,0 +1,92 @@
+//! sshd's part: the methods that show a prompt, in a file of their own, checked before sshd hears of it.
+
+use std::{fs, path::Path};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::plan::First;
+use crate::{
+    doctor::{self, Severity, program, stack::Folders},
+    failure::{Failure, NO},
+};
+
+/// The first file that names a key wins, and distributions ship such files under higher numbers.
+pub const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-twinlock.conf";
+const SSHD: &str = "/usr/sbin/sshd";
+
+/// What comes before the code, as sshd says it.
+const fn methods(first: First) -> &'static str {
+    match first {
+        First::Password => "keyboard-interactive:pam",
+        First::Key => "publickey,keyboard-interactive:pam",
+    }
+}
+
+/// What stands in the file.
+#[must_use]
+pub fn drop_in(first: First) -> String {
+    format!(
+        "# Written by \"twinlock pam enable\", taken out by \"twinlock pam disable\".\n\
+         UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\nAuthenticationMethods {}\n",
+        methods(first)
+    )
+}
+
+/// Has sshd read its configuration as it is now, and doctor look at what holds.
+pub fn check(first: First, files: &Folders, account_services: &[String]) -> Result<(), Failure> {
+    let refused = |why: String| Failure::new(NO, why);
+    let asked = |arguments: &[&str]| {
+        program(SSHD).args(arguments).output().map_err(|error| refused(format!("cannot run {SSHD}: {error}")))
+    };
+    let tested = asked(&["-t"])?;
+    if !tested.status.success() {
+        let said = String::from_utf8_lossy(&tested.stderr);
+        let first = said.lines().next().unwrap_or("no reason given");
+        return Err(refused(format!("sshd -t refuses the new configuration: {first}")));
+    }
+    let effective = asked(&["-T"])?;
+    let wanted = format!("authenticationmethods {}", methods(first));
+    if !String::from_utf8_lossy(&effective.stdout).lines().any(|line| line == wanted) {
+        return Err(refused(format!(
+            "sshd does not take what {DROP_IN} says: /etc/ssh/sshd_config has no \"Include \
+             /etc/ssh/sshd_config.d/*.conf\" at its beginning, or says AuthenticationMethods before it"
+        )));
+    }
+    // What concerns root alone is a warning of doctor's to act on, not a reason to keep everybody else without.
+    let findings = doctor::sshd(files, account_services, false);
+    match findings.iter().find(|finding| finding.severity == Severity::Error) {
+        Some(error) => Err(refused(error.to_string())),
+        None => Ok(()),
+    }
+}
+
+/// Has a running sshd read its configuration again. Who is logged in stays so.
+pub fn reload() -> Result<(), Failure> {
+    if Path::new("/run/systemd/system").exists() {
+        for unit in ["ssh.service", "sshd.service"] {
+            let active = program("systemctl").args(["is-active", "--quiet", unit]).status();
+            if active.is_ok_and(|status| status.success()) {
+                let done = program("systemctl").args(["reload", unit]).status();
+                return if done.is_ok_and(|status| status.success()) {
+                    Ok(())
+                } else {
+                    Err(Failure::new(NO, format!("systemctl reload {unit} failed; see journalctl -u {unit}")))
+                };
+            }
+        }
+    }
+    let pid = fs::read_to_string("/run/sshd.pid").ok().and_then(|text| text.trim().parse::<i32>().ok());
+    let Some(pid) = pid.filter(|pid| *pid > 1) else { return Ok(()) };
+    // The number may be another's by now.
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    if name.trim() == "sshd" {
+        let signalled = kill(Pid::from_raw(pid), Signal::SIGHUP);
+        signalled.map_err(|errno| {
+            Failure::new(NO, format!("cannot have sshd (process {pid}) read its configuration: {errno}"))
+        })?;
+    }
+    Ok(())
+}
