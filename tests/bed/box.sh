@@ -31,7 +31,7 @@ machine=$cache/machine-$suite-$(echo "$suite $machine_packages" | sha256sum | cu
 # A telephone exchange and a telephone are in no stable suite. What RPM packages are installed with is kept apart.
 phones_packages=asterisk,asterisk-core-sounds-en-gsm,baresip-core,libsox-fmt-all,sox
 phones=$cache/phones-sid-$(echo "$phones_packages" | sha256sum | cut -c1-12)
-rpms_packages=createrepo-c,dnf,rpm
+rpms_packages=binutils,createrepo-c,dnf,rpm
 rpms=$cache/rpms-$suite-$(echo "$suite $rpms_packages" | sha256sum | cut -c1-12)
 browser_packages=chromium,chromium-driver,fonts-dejavu-core
 browser=$cache/browser-$suite-$(echo "$suite $browser_packages" | sha256sum | cut -c1-12)

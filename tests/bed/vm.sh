@@ -185,7 +185,8 @@ test_program() {
     done
     policy=$(basename "$program" | sed -n 's/^vm_\([a-z]*\)-.*/\1/p')
     local packages=${TWINLOCK_PACKAGES:-${CARGO_TARGET_DIR:-$workspace/target}/packages}
-    trap 'stop "$name"' EXIT
+    # shellcheck disable=SC2064 # the name is gone by then
+    trap "stop '$name'" EXIT
     boot "$name" "$policy"
     put "$name" "$packages"/*.deb "$packages"/*.pp "$packages"
     strip -o "$machines/$name/program" "$program"

@@ -80,14 +80,14 @@ fn asked(user: &str) -> Terminal {
     ssh
 }
 
-/// alice makes herself new recovery codes; bob, who has nothing yet, proves his password.
+/// alice tries a code; bob, who has nothing yet, proves his password.
 fn own_account(alices: &Phone) {
     let twinlock = |user, arguments: &[&str]| {
         let mut command = as_user(user, "twinlock");
         command.args(arguments);
         Terminal::run(command)
     };
-    let mut terminal = twinlock("alice", &["recovery"]);
+    let mut terminal = twinlock("alice", &["verify"]);
     terminal.answer("code: ", &alices.code(1));
     let (said, code) = terminal.finish();
     assert_eq!(code, 0, "{said}");

@@ -15,7 +15,7 @@ pub const TREE: &str = "/rpms";
 const CALLED: &str = "/root/called";
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// Nothing but our folder, and nobody is asked.
-const DNF: &str = "dnf --assumeyes --quiet --setopt=reposdir=/nonexistent --setopt=varsdir=/nonexistent --nogpgcheck --releasever=9 \
+const DNF: &str = "dnf --assumeyes --setopt=reposdir=/nonexistent --setopt=varsdir=/nonexistent --nogpgcheck --releasever=9 \
                    --setopt=install_weak_deps=False";
 
 /// The files that packaging/rpm.sh built.

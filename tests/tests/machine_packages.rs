@@ -123,7 +123,8 @@ fn installing_asks_nobody_and_changes_no_stack() {
     let before = stacks();
     let out = host.try_install(&ALL.map(machine::package));
     assert!(out.status.success(), "{out:?}");
-    let hint: Vec<_> = said(&out).lines().filter(|line| line.contains("twinlock pam enable")).map(str::to_owned).collect();
+    let hint: Vec<_> =
+        said(&out).lines().filter(|line| line.contains("twinlock pam enable")).map(str::to_owned).collect();
     assert_eq!(hint.len(), 1, "{out:?}");
 
     let mut after = stacks();
@@ -281,7 +282,10 @@ fn removal_is_refused_while_a_line_would_deny_every_login() {
         assert_eq!(sh("systemctl is-active twinlockd twinlockd.socket"), "active\nactive\n");
         asks_nobody("alice");
     }
-    world::stack("sudo", "@include common-auth\n@include common-account\n@include common-session-noninteractive\n");
+    world::stack(
+        "sudo",
+        "@include common-auth\n@include common-account\n@include common-session-noninteractive\n",
+    );
     assert!(apt("remove", &["libpam-twinlock", "twinlock"]).status.success());
     asks_nobody("alice");
 }
@@ -331,7 +335,8 @@ fn packages_install_where_systemd_does_not_run() {
     }
     assert_eq!(started("twinlockd.service"), "0\n");
     assert_eq!(broken_lines(), [""; 0]);
-    let out = run("pam-auth-update --enable twinlock && apt-get purge --yes twinlock libpam-twinlock twinlock-web");
+    let out =
+        run("pam-auth-update --enable twinlock && apt-get purge --yes twinlock libpam-twinlock twinlock-web");
     assert!(out.status.success(), "{out:?}");
     assert_eq!(broken_lines(), [""; 0]);
     assert!(fs::symlink_metadata("/etc/systemd/system/multi-user.target.wants/twinlockd.service").is_err());
@@ -389,7 +394,9 @@ fn table() -> Vec<(String, String, u32)> {
 fn means(pattern: &str, path: &str) -> bool {
     let path = path.strip_prefix("/lib/").map_or_else(|| path.to_owned(), |rest| format!("/usr/lib/{rest}"));
     let (head, tail) = pattern.split_once('*').unwrap_or((pattern, ""));
-    path.len() >= head.len() + tail.len() && path.starts_with(head) && path.ends_with(tail)
+    path.len() >= head.len() + tail.len()
+        && path.starts_with(head)
+        && path.ends_with(tail)
         && (pattern.contains('*') || path == pattern)
 }
 
