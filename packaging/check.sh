@@ -41,6 +41,8 @@ threshold() {
     # What needs privileges that the daemon gave up: sendmail, and modules of PAM, which may need any.
     twinlock-sendmail@.service) echo 80 ;;
     twinlock-password@.service) echo 100 ;;
+    # Puts PAM stacks back and has sshd reload, once, at boot.
+    twinlock-pam-undo.service) echo 100 ;;
     *) echo 20 ;;
     esac
 }
@@ -96,9 +98,11 @@ profile() {
     grep -nE 'sufficient|optional|default=ignore|success=[0-9]' "$1" && fault "$1: a line that can be passed"
 }
 
-# The kernel need not have AppArmor.
-apparmor() {
-    passes "$1" apparmor_parser --skip-kernel-load --skip-cache "$1"
+# SELinux's and AppArmor's rules, all at once.
+policies() {
+    [ -e "$scratch/policies" ] && return
+    : >"$scratch/policies"
+    passes "$1" packaging/policies.sh
 }
 
 # elsewhere PATH TEST: the check of this file is a test, which has the folder's name in it.
@@ -111,7 +115,7 @@ mkdir "$scratch/etc" "$scratch/units"
 cp -r packaging/providers "$scratch/etc/providers.d"
 chmod 0644 "$scratch"/etc/providers.d/*
 for file in packaging/systemd/*; do
-    sed "s|/usr/sbin/twinlock|$artefacts/twinlock|" "$file" >"$scratch/units/$(basename "$file")"
+    sed -E "s,/usr/s?bin/twinlock,$artefacts/twinlock," "$file" >"$scratch/units/$(basename "$file")"
 done
 export SYSTEMD_UNIT_PATH=$scratch/units:
 # So that `Documentation=man:` is looked for among ours.
@@ -131,22 +135,20 @@ while read -r file; do
     packaging/man/*) page "$file" ;;
     packaging/pam/twinlock) profile "$file" ;;
     packaging/pam/twinlock-password) elsewhere "$file" tests/src/world.rs ;;
-    packaging/apparmor/*) apparmor "$file" ;;
+    packaging/apparmor/* | packaging/selinux/*) policies "$file" ;;
     packaging/debian/*.postinst | packaging/debian/*.prerm | packaging/debian/*.postrm | packaging/debian/*.preinst) script "$file" sh ;;
     packaging/debian/*.sh) script "$file" sh ;;
     packaging/*.sh) script "$file" ;;
     # The packages that come of it: lintian, and tests that install them.
     packaging/debian/*) elsewhere "$file" packaging/deb.sh ;;
+    # rpmlint, and a test that reads and runs what came of it.
     packaging/rpm/*) elsewhere "$file" packaging/rpm.sh ;;
-    packaging/selinux/*) elsewhere "$file" packaging/selinux.sh ;;
     packaging/fail2ban/*) elsewhere "$file" tests/tests/fail2ban.rs ;;
     packaging/examples/asterisk/*) elsewhere "$file" tests/src/telephone.rs ;;
     packaging/README.md) ;;
     *) fault "$file: nothing checks it; see packaging/check.sh" ;;
     esac
 done < <(find packaging -type f | sort)
-
-passes packaging/selinux packaging/selinux.sh
 
 for shell in bash zsh fish; do
     "$artefacts/twinlock" completions "$shell" >"$scratch/completions"

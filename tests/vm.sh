@@ -7,6 +7,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 triple=$(rustc -vV | sed -n 's/^host: //p')
 runner=CARGO_TARGET_$(echo "$triple" | tr 'a-z-' 'A-Z_')_RUNNER
 tests/bed/vm.sh build
-packaging/selinux.sh
+packaging/policies.sh
 export "$runner=$PWD/tests/bed/vm.sh test"
 exec cargo nextest run -p twinlock-tests --profile vm "$@"

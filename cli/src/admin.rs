@@ -137,11 +137,15 @@ fn state(state: &DaemonState, json: bool) -> Result<(), Failure> {
         clock,
         account_services,
         policy_services,
+        page_url,
+        page_certificate: _,
+        page_key: _,
     } = state;
     if json {
         return output::json(&serde_json::json!({
             "version": version, "configuration": configuration, "accounts": accounts, "enrolled": enrolled,
             "clock_believed": clock_believed, "clock": clock, "account_services": account_services, "policy_services": policy_services,
+            "page_url": Some(page_url).filter(|url| !url.is_empty()),
         }));
     }
     line(format!("twinlockd:     {}", clean(version)))?;

@@ -27,6 +27,7 @@ use crate::{
     args::Pam,
     failure::{Failure, NOT_ALLOWED},
 };
+pub use ledger::{Doubt, FOLDER, doubts};
 pub use trial::{errand, run_errand};
 
 /// Carries a command out.

@@ -9,7 +9,7 @@ use twinlock_tests::{
 };
 
 /// What an empty message gets where the method is served and the caller may call it.
-const SERVED: [(&str, &str); 43] = [
+const SERVED: [(&str, &str); 44] = [
     ("Login/Authenticate", "InvalidArgument"), // no opening message
     ("Pulse/Beat", "PermissionDenied"),        // only for the daemon itself
     ("SelfService/Status", "Ok"),

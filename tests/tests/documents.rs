@@ -100,6 +100,21 @@ fn every_command_that_people_are_told_to_type_is_one() {
         }
     }
     assert!(lines > 100, "{lines}");
+    for page in [
+        "twinlock.1",
+        "twinlock.7",
+        "twinlock.toml.5",
+        "twinlock-providers.5",
+        "twinlockd.8",
+        "pam_twinlock.8",
+    ] {
+        let text = source(&format!("packaging/man/{page}")).replace("\\-", "-");
+        let bold =
+            text.lines().filter_map(|line| line.strip_prefix(".B ").or_else(|| line.split('"').nth(1)));
+        for line in bold.filter(|line| line.starts_with("twinlock ")) {
+            assert_eq!(wrong(line, &known), None, "{page}: {line}");
+        }
+    }
     assert!(wrong("twinlock user lits", &known).is_some());
     assert!(wrong("sudo twinlock audit --sinse 7d", &known).is_some());
 }

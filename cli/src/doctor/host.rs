@@ -42,6 +42,7 @@ fn files(runtime_dir: &Path, modules: &[PathBuf]) -> Vec<Expected> {
     let toml = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "toml");
     all.extend(drop_ins.map(|entry| entry.path()).filter(toml).map(|path| of(path, 0o640)));
     let credentials = fs::read_dir(Path::new(CONFIG).join("credentials")).into_iter().flatten().flatten();
+    all.push(of(Path::new(CONFIG).join("credentials"), 0o700));
     all.extend(credentials.map(|entry| of(entry.path(), 0o600)));
     all.push(of(STATE.into(), 0o700));
     all.extend(["twinlock.db", "key"].map(|name| of(Path::new(STATE).join(name), 0o600)));

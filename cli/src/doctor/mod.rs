@@ -1,10 +1,13 @@
 //! `twinlock doctor`: everything that is wrong with this installation, and the remedy.
 
+mod enabled;
 mod finding;
 mod host;
+mod page;
 mod running;
 mod sshd;
 pub mod stack;
+mod units;
 
 use std::path::{Path, PathBuf};
 
@@ -36,6 +39,9 @@ pub async fn run(runtime_dir: &Path, json: bool) -> Result<(), Failure> {
     findings.extend(daemon.findings);
     findings.extend(sshd(&files, &daemon.account_services, daemon.asks_root_at_sshd));
     findings.extend(host::look(runtime_dir, &files.ours()));
+    findings.extend(enabled::look(Path::new(ROOT)));
+    let asked = reports.iter().any(|report| report.auth_line || report.account_line);
+    findings.extend(units::look(asked, daemon.page));
     let findings = once(findings);
     print(&reports, &findings, json)?;
     if findings.iter().any(|finding| finding.severity == Severity::Error) {

@@ -7,7 +7,7 @@ use twinlock_proto::v1::{
     DaemonState, ExplainRequest, ListProvidersRequest, Provider, ShowDaemonRequest, explanation::Outcome,
 };
 
-use super::{finding::Finding, host, stack::Report};
+use super::{finding::Finding, host, page, stack::Report};
 use crate::{
     admin::{client, request},
     failure::{Failure, answered, answered_slowly},
@@ -22,6 +22,8 @@ pub struct Seen {
     pub account_services: Vec<String>,
     /// Whether root would be asked at sshd.
     pub asks_root_at_sshd: bool,
+    /// Whether there is to be an enrollment page.
+    pub page: bool,
 }
 
 /// A finding as `twinlockd --check --json` prints it.
@@ -60,16 +62,25 @@ pub async fn look(runtime_dir: &Path, reports: &[Report]) -> Seen {
             let sentence = format!("the daemon does not answer ({failure}){what}");
             let remedy = "start it (systemctl start twinlockd) and see its log";
             findings.push(Finding::error("twinlockd", sentence, remedy));
-            Seen { findings: Vec::new(), account_services: vec!["sshd".to_owned()], asks_root_at_sshd: true }
+            Seen {
+                findings: Vec::new(),
+                account_services: vec!["sshd".to_owned()],
+                asks_root_at_sshd: true,
+                page: false,
+            }
         }
     };
     findings.append(&mut seen.findings);
+    findings.extend(console(reports));
     Seen { findings, ..seen }
 }
 
 async fn ask(runtime_dir: &Path, reports: &[Report]) -> Result<Seen, Failure> {
     let mut client = client(runtime_dir).await?;
     let state = answered(client.show_daemon(request(ShowDaemonRequest {}))).await?.into_inner();
+    let page = page::look(runtime_dir, &state);
+    let wants_page = !state.page_url.is_empty();
+    let version = version(&state.version);
     let DaemonState { clock_believed, clock, account_services, policy_services, .. } = state;
     let mut findings: Vec<Finding> = policy_services
         .iter()
@@ -82,6 +93,8 @@ async fn ask(runtime_dir: &Path, reports: &[Report]) -> Result<Seen, Failure> {
             )
         })
         .collect();
+    findings.extend(page);
+    findings.extend(version);
     if !clock_believed {
         findings.push(Finding::error(
             "twinlockd",
@@ -102,11 +115,44 @@ async fn ask(runtime_dir: &Path, reports: &[Report]) -> Result<Seen, Failure> {
     if at_login && asks("login").await? {
         findings.push(Finding::warning(
             "policy",
-            "root needs a second factor at the console too: while twinlockd does not run, nobody can log in to mend it",
+            "root needs a second factor at the console too: whoever lost theirs cannot mend this host there",
             "exempt root in service login ([[exempt]], with a reason), as the shipped file does",
         ));
     }
-    Ok(Seen { asks_root_at_sshd: asks("sshd").await?, findings, account_services })
+    Ok(Seen { asks_root_at_sshd: asks("sshd").await?, findings, account_services, page: wants_page })
+}
+
+/// The way in to mend a host whose daemon is down. An exemption is no such way: the daemon decides it.
+fn console(reports: &[Report]) -> Option<Finding> {
+    let login = reports.iter().find(|report| report.service == "login" && report.auth_line)?;
+    (!login.root_passes).then(|| {
+        Finding::warning(
+            "/etc/pam.d/login",
+            "while twinlockd does not run, root cannot log in at the console either: an [[exempt]] is the daemon's to \
+             decide",
+            "put \"auth [success=1 default=ignore] pam_succeed_if.so quiet uid = 0\" in front of our line and \"auth \
+             required pam_permit.so\" behind it, as twinlock pam enable --service login does",
+        )
+    })
+}
+
+/// A daemon that was started before its program was replaced.
+fn version(runs: &str) -> Option<Finding> {
+    let out = host::program("twinlockd").arg("--version").output().ok()?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let installed = text.split_whitespace().last()?.to_owned();
+    let own = env!("CARGO_PKG_VERSION");
+    let (sentence, remedy) = if installed != runs {
+        (
+            format!("version {} runs, and {installed} is installed", clean(runs)),
+            "run systemctl restart twinlockd",
+        )
+    } else if own != installed {
+        (format!("it is version {installed}, and this command is {own}"), "install both in one version")
+    } else {
+        return None;
+    };
+    Some(Finding::warning("twinlockd", sentence, remedy))
 }
 
 /// What twinlockd says of its files; no daemon needs to run.

@@ -30,7 +30,7 @@ pub use self::{
 
 use self::{
     arguments::Options,
-    control::{Action, Code, MODULE_UNKNOWN, SERVICE_ERR, name},
+    control::{Action, Code, MODULE_UNKNOWN, SERVICE_ERR, SUCCESS, name},
     line::{Line, Phase},
     questions::Stack,
     read::{Stacks, read},
@@ -55,6 +55,8 @@ pub struct Report {
     pub account_line: bool,
     /// Whether that line refuses for good: no other line lets the login go on all the same.
     pub account_holds: bool,
+    /// Whether root gets in without our line's yes: past it, or while twinlockd is down.
+    pub root_passes: bool,
     /// What is wrong, errors in the files first.
     pub findings: Vec<Finding>,
 }
@@ -80,6 +82,7 @@ pub fn judge(service: &str, files: &dyn Files) -> Report {
             .unwrap_or_else(|| default_timeout(service)),
         account_line: account.iter().any(Line::is_ours),
         account_holds: false,
+        root_passes: options.iter().all(|each| each.unavailable_ignore) || auth.iter().any(passes_root),
         findings: stacks.findings.clone(),
     };
     for line in auth.iter().chain(account).filter(|line| line.is_ours()) {
@@ -95,6 +98,14 @@ pub fn judge(service: &str, files: &dyn Files) -> Report {
         report.findings.extend(stack.bypasses());
     }
     report
+}
+
+/// A line that goes past others for root alone.
+fn passes_root(line: &Line) -> bool {
+    let arguments = line.arguments.join(" ");
+    line.name() == "pam_succeed_if"
+        && ["uid = 0", "uid eq 0", "user = root"].iter().any(|condition| arguments.ends_with(condition))
+        && matches!(line.control.action(SUCCESS), Action::Jump(_) | Action::Done)
 }
 
 /// As the module has it (pam-module/src/options.rs).

@@ -24,6 +24,8 @@ struct Work {
     entries: Vec<Entry>,
     /// What it does not: the service, and its files.
     unknown: Vec<(String, Vec<Change>)>,
+    /// What was written by hand and has to be taken out so.
+    refused: Option<Failure>,
 }
 
 /// Carries it out.
@@ -31,6 +33,9 @@ pub async fn run(runtime_dir: &Path, options: &PamDisable, json: bool) -> Result
     let root = Root::new(&options.root);
     let work = Work::find(&root, options)?;
     if work.is_empty() {
+        if let Some(failure) = work.refused {
+            return Err(failure);
+        }
         left(&root, options)?;
         return if json {
             output::json(&serde_json::json!({ "services": [] }))
@@ -78,9 +83,13 @@ impl Work {
         entries.extend(waits);
         let mut names = if options.all { folders.names() } else { options.service.clone() };
         names.retain(|name| !entries.iter().any(|entry| entry.service == *name));
-        let mut work = Self { entries, unknown: Vec::new() };
+        let mut work = Self { entries, ..Self::default() };
         for name in names {
-            work.look_at(root, &folders, &name)?;
+            match work.look_at(root, &folders, &name) {
+                // One service by hand does not keep the others in.
+                Err(failure) if options.all => work.refused = work.refused.or(Some(failure)),
+                looked => looked?,
+            }
         }
         Ok(work)
     }
@@ -164,6 +173,9 @@ impl Work {
         }
         if sshd_changed && root.is_host() {
             sshd::reload()?;
+        }
+        if let Some(failure) = self.refused {
+            return Err(failure);
         }
         left(root, options)?;
         services.sort_unstable();

@@ -6,7 +6,7 @@
 //! beside them, so that a person finds them too.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -16,14 +16,20 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    authselect, enable,
     file::{self, Root, failed},
     plan,
 };
-use crate::failure::{Failure, LATER, NO};
+use crate::{
+    failure::{Failure, LATER, NO},
+    when,
+};
 
 /// Where it is.
 pub const FOLDER: &str = "/var/lib/twinlock/pam";
 const PENDING: &str = "pending.json";
+/// Seconds by which an undo may be late.
+const LATE: i64 = 60;
 const ENABLED: &str = "enabled.json";
 
 /// How our lines came into a service.
@@ -138,6 +144,52 @@ pub fn pending(root: &Root) -> Result<Option<Pending>, Failure> {
 /// What was confirmed.
 pub fn enabled(root: &Root) -> Result<Vec<Entry>, Failure> {
     Ok(load(&root.at(FOLDER).join(ENABLED))?.unwrap_or_default())
+}
+
+/// What an administrator should know of what was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doubt {
+    /// It waits to be confirmed.
+    Waits(String),
+    /// It was interrupted, or its undo was.
+    Interrupted(String),
+    /// Somebody changed a file since.
+    Changed { service: String, path: String },
+    /// What authselect's profile was made of is another by now.
+    OldBase(String),
+}
+
+/// Everything that doctor should say.
+pub fn doubts(root: &Path) -> Result<Vec<Doubt>, Failure> {
+    let root = Root::new(root);
+    let mut doubts = Vec::new();
+    let pending = pending(&root)?;
+    if let Some(pending) = &pending {
+        let sentence = enable::waiting(pending);
+        let late = pending.deadline.is_none_or(|deadline| when::seconds() > deadline + LATE);
+        doubts.push(if pending.made && !late {
+            Doubt::Waits(sentence)
+        } else {
+            Doubt::Interrupted(sentence)
+        });
+    }
+    for entry in enabled(&root)?.into_iter().chain(pending.into_iter().flat_map(|pending| pending.entries)) {
+        for path in &entry.files {
+            if entry.changed(&root, path)? {
+                doubts.push(Doubt::Changed { service: entry.service.clone(), path: path.clone() });
+            }
+        }
+        let Manner::Authselect { base, .. } = &entry.manner else { continue };
+        for name in authselect::NAMES {
+            let path = format!("{base}/{name}");
+            let kept = entry.copy(&root, "before", &path)?;
+            // Links are as good as files there.
+            if kept.is_some() && kept != fs::read(root.at(&path)).ok() {
+                doubts.push(Doubt::OldBase(path));
+            }
+        }
+    }
+    Ok(doubts)
 }
 
 fn copy(root: &Root, copies: &str, which: &str, path: &str) -> PathBuf {

@@ -34,7 +34,7 @@ pub fn with(name: &str, text: &str, wanted: Wanted) -> Result<String, String> {
         return Err(format!("{name} has no line of pam_deny.so at the end of its auth lines"));
     };
     let mut out = String::from(
-        "# Made by \"twinlock pam enable\" of what authselect had made; pam_twinlock(8) says why.\n",
+        "# Made by \"twinlock pam enable\" of what authselect had made; see twinlock(1), PAM STACKS.\n",
     );
     for feature in wanted.features {
         out.push_str(&format!("# {{include if \"{feature}\"}} was selected, and is in what follows\n"));

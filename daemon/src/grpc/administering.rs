@@ -170,6 +170,9 @@ impl Ports {
             clock: trust.sentence(),
             account_services: force.config.account.services.clone(),
             policy_services: force.rules.services().into_iter().map(str::to_owned).collect(),
+            page_url: force.config.web.url.clone().unwrap_or_default(),
+            page_certificate: force.config.web.certificate.clone().unwrap_or_default(),
+            page_key: force.config.web.key.clone().unwrap_or_default(),
         })
     }
 

@@ -1,0 +1,146 @@
+//! `twinlock pam` and doctor where systemd runs: the timer, the unit for boots, the units that doctor looks at.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::{fs, process::Command};
+
+use serde_json::Value;
+use twinlock_tests::{
+    machine::Machine,
+    phone::Phone,
+    ssh::{client, outcome},
+    wait,
+    world::{PASSWORD, artefacts, root, sh},
+};
+
+/// A host with what was built, as the packages have it.
+fn installed() -> Machine {
+    let machine = Machine::new();
+    let (built, packaging) = (artefacts(), concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging"));
+    let built = built.display();
+    sh(&format!(
+        "install -m 0755 {built}/twinlockd /usr/sbin/ && install -m 0755 {built}/twinlock /usr/bin/ &&
+         install -m 0644 {built}/libpam_twinlock.so $(dirname /usr/lib/*/security/pam_unix.so)/pam_twinlock.so &&
+         install -d -m 0755 /etc/twinlock && install -m 0640 {packaging}/config/twinlock.toml /etc/twinlock/ &&
+         install -m 0644 {packaging}/pam/twinlock-password /etc/pam.d/ &&
+         cp {packaging}/systemd/* /usr/lib/systemd/system/ && rm /usr/lib/systemd/system/*-web.* && systemctl daemon-reload &&
+         systemctl enable --now twinlockd.socket twinlockd-user.socket twinlockd.service &&
+         systemctl enable twinlock-pam-undo.service && systemctl start ssh"
+    ));
+    machine
+}
+
+fn files() -> String {
+    sh("cd / && find etc/pam.d etc/ssh -type f | sort | xargs sha256sum 2>/dev/null || true")
+}
+
+fn enroll() -> Phone {
+    let out = root(&["user", "enroll", "alice", "totp", "--activate", "--json"]);
+    let json: Value = serde_json::from_slice(&out.stdout).unwrap();
+    Phone::with_key(json["secret"].as_str().unwrap())
+}
+
+#[track_caller]
+fn enable(more: &[&str]) {
+    let out = root(&[&["pam", "enable", "--yes", "--try-as", "alice"][..], more].concat());
+    assert!(out.status.success(), "{out:?}");
+}
+
+/// Severity, place and sentence of everything that doctor says.
+fn doctor() -> Vec<String> {
+    let out = root(&["doctor", "--json"]);
+    let found: Vec<Value> = serde_json::from_slice(&out.stdout).unwrap_or_default();
+    assert!(!found.is_empty() || out.status.success(), "{out:?}");
+    let text = |each: &Value, key: &str| each[key].as_str().unwrap().to_owned();
+    found
+        .iter()
+        .map(|each| format!("{} {}: {}", text(each, "severity"), text(each, "place"), text(each, "sentence")))
+        .collect()
+}
+
+#[track_caller]
+fn says(beginning: &str, part: &str) {
+    let seen = doctor();
+    assert!(
+        seen.iter().any(|each| each.starts_with(beginning) && each.contains(part)),
+        "{beginning} {part}: {seen:#?}"
+    );
+}
+
+#[test]
+fn a_timer_of_systemds_undoes_it_and_a_confirmation_stops_that() {
+    let _machine = installed();
+    let phone = enroll();
+    let before = files();
+    enable(&["--undo-after", "8s"]);
+    assert!(sh("systemctl list-timers --no-legend 'twinlock-pam-undo-*'").contains("twinlock-pam-undo-"));
+    let mut terminal = client("alice", &["-o", "PubkeyAuthentication=no"]);
+    terminal.answer("assword: ", PASSWORD);
+    terminal.answer("Verification code: ", &phone.code(0));
+    assert!(outcome(terminal, "alice").0, "sshd was reloaded");
+    wait::until("the undo", 30, || (files() == before).then_some(()));
+    let mut terminal = client("alice", &["-o", "PubkeyAuthentication=no"]);
+    terminal.answer("assword: ", PASSWORD);
+    assert!(outcome(terminal, "alice").0, "without a code");
+    enable(&["--undo-after", "1h"]);
+    assert!(root(&["pam", "confirm"]).status.success());
+    assert_eq!(sh("systemctl list-timers --no-legend 'twinlock-pam-undo-*'"), "");
+    assert_ne!(files(), before);
+}
+
+#[test]
+fn the_unit_for_boots_undoes_what_nobody_confirmed_before_anybody_can_log_in() {
+    let _machine = installed();
+    let _phone = enroll();
+    let before = files();
+    sh("systemctl start twinlock-pam-undo.service");
+    assert_eq!(sh("systemctl show -p ConditionResult --value twinlock-pam-undo").trim(), "no");
+    enable(&[]);
+    assert_ne!(files(), before);
+    sh("systemctl start twinlock-pam-undo.service");
+    assert_eq!(files(), before);
+    let order = sh("systemctl show -p Before --value twinlock-pam-undo");
+    for later in ["ssh.service", "systemd-user-sessions.service"] {
+        assert!(order.split_whitespace().any(|unit| unit == later), "{order}");
+    }
+    let out = Command::new("systemd-analyze")
+        .args(["verify", "--man=no", "twinlock-pam-undo.service"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(!said.contains("twinlock-pam-undo"), "{said}");
+}
+
+#[test]
+fn doctor_names_units_that_are_off_have_failed_or_are_not_there() {
+    let _machine = installed();
+    let _phone = enroll();
+    enable(&["--undo-after", "0"]);
+    assert!(
+        !doctor().iter().any(|each| each.contains("twinlockd.service") || each.contains("unit")),
+        "{:#?}",
+        doctor()
+    );
+    sh("systemctl disable twinlockd.socket twinlock-pam-undo.service");
+    says("error twinlockd.socket", "after a reboot every login");
+    says("error twinlock-pam-undo.service", "the unit is not enabled");
+    sh("systemctl enable twinlockd.socket twinlock-pam-undo.service");
+    sh("systemctl stop twinlockd.service twinlockd.socket twinlockd-user.socket");
+    says("error twinlockd.service", "the unit does not run");
+    sh("systemctl start twinlockd.socket twinlockd.service");
+    // A helper that failed once.
+    sh("systemd-run --wait --unit=twinlock-helper false || true");
+    says("warning twinlock-helper.service", "this helper has failed");
+    // A page is wanted, and there is none.
+    fs::create_dir_all("/etc/twinlock/twinlock.d").unwrap();
+    fs::write("/etc/twinlock/twinlock.d/web.toml", "[web]\nurl = \"https://id.example.com\"\ncertificate = \"/etc/twinlock/page.pem\"\nkey = \"/etc/twinlock/page.pem\"\n").unwrap();
+    sh(
+        "chmod 0640 /etc/twinlock/twinlock.d/web.toml; useradd --system twinlock-web; touch /etc/twinlock/page.pem; chmod 0600 /etc/twinlock/page.pem",
+    );
+    sh("systemctl reload twinlockd");
+    wait::until("the new configuration", 10, || {
+        doctor().iter().any(|each| each.contains("page.pem")).then_some(())
+    });
+    says("error /etc/twinlock/page.pem", "twinlock-web cannot read it");
+    says("error /run/twinlock/web.sock", "");
+    says("warning twinlock-web.service", "links to the enrollment page lead nowhere");
+}
