@@ -42,21 +42,23 @@ sources() {
         find . -type f -not -path './target/*' -not -path './fuzz/target/*' -printf '%P\0'
 }
 
-# pack FILE FOLDER: what is named on standard input, the same way wherever and whenever.
+# pack FILE FOLDER: the whole of it, the same way wherever and whenever.
 pack() {
-    LC_ALL=C sort -z | tar --create --format=gnu --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner \
-        --mode=u+rw,go=rX --ignore-failed-read --no-recursion --null --files-from=- --transform="s|^|$2/|" | gzip -n >"$1"
+    tar --create --format=gnu --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner \
+        --mode=u+rw,go=rX -C "$(dirname "$2")" "$(basename "$2")" | gzip -n >"$1"
 }
 
-mkdir "$work/sources"
-sources | pack "$work/sources/twinlock-$version.tar.gz" "twinlock-$version"
+mkdir "$work/sources" "$work/twinlock-$version"
+sources | tar --create --ignore-failed-read --no-recursion --null --files-from=- | tar --extract -C "$work/twinlock-$version"
+mv "$(CARGO_TARGET_DIR=$work packaging/licences.sh)" "$work/twinlock-$version/"
+pack "$work/sources/twinlock-$version.tar.gz" "$work/twinlock-$version"
 build=(rpmbuild --define "_topdir $work" --define "_sourcedir $work/sources" --define "revision $revision"
     --define "_buildhost localhost" --define "use_source_date_epoch_as_buildtime 1"
     --define "clamp_mtime_to_source_date_epoch 1" --define "source_date_epoch_from_changelog 0")
 
 if [ "$from" = source ]; then
-    cargo vendor --locked --quiet "$work/vendored/vendor" >/dev/null
-    (cd "$work/vendored" && find vendor -type f -print0 | pack "$work/sources/twinlock-$version-vendor.tar.gz" .)
+    cargo vendor --locked --quiet "$work/vendor" >/dev/null
+    pack "$work/sources/twinlock-$version-vendor.tar.gz" "$work/vendor"
     # What it needs is Fedora's, and is asked for when it is built.
     build+=(-bs --nodeps)
 else

@@ -119,7 +119,9 @@ fn rebuild() {
     let version = sh(&format!("sed -n 's/^Version: *//p' {WORKSPACE}/packaging/rpm/twinlock.spec"));
     let name = format!("twinlock-{}", version.trim());
     let source = format!("{TREE}/root/{name}");
-    sh(&format!("mkdir {source} && cd {WORKSPACE} && cp -r packaging docs LICENSE *.md {source}/"));
+    sh(&format!(
+        "mkdir {source} && cd {WORKSPACE} && cp -r packaging docs LICENSE *.md {source}/ && touch {source}/THIRD-PARTY-LICENSES"
+    ));
     sh(&format!("echo '# later' >>{source}/packaging/config/twinlock.toml"));
     sh(&format!("tar -C {TREE}/root -czf {TREE}/root/{name}.tar.gz {name}"));
     sh(&format!(
