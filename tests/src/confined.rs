@@ -107,7 +107,10 @@ fn administration() {
         "cp /etc/twinlock/twinlock.toml /root/new.toml && twinlock policy check /root/new.toml",
         "systemctl reload twinlockd",
         "systemctl stop twinlockd.socket twinlockd-user.socket twinlockd-web.socket twinlockd",
+        // systemd hands the key to the unit, not to this.
+        "install -m 0600 /etc/credstore/twinlock.key /var/lib/twinlock/key",
         "twinlock db restore --yes /root/backup",
+        "rm /var/lib/twinlock/key",
         "systemctl start twinlockd",
         "twinlock daemon status",
     ] {

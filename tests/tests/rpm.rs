@@ -12,6 +12,21 @@ use twinlock_tests::{
 const MODULE: &str = "/usr/lib64/security/pam_twinlock.so";
 const CONFIG: &str = "/etc/twinlock/twinlock.toml";
 
+/// Without our line the second one would jump over the end.
+const JUMPED_OVER: &str = "\
+auth requisite pam_unix.so
+auth [success=1 default=ignore] pam_succeed_if.so quiet uid = 0
+auth required pam_twinlock.so after_first_factor
+auth required pam_permit.so
+account required pam_unix.so
+";
+/// Password and code.
+const LAST: &str = "\
+auth requisite pam_unix.so
+auth required pam_twinlock.so after_first_factor
+account required pam_unix.so
+";
+
 fn there(path: &str) -> bool {
     Path::new(&format!("{TREE}{path}")).exists()
 }
@@ -114,20 +129,24 @@ fn installed_upgraded_and_removed_they_leave_stacks_and_data_alone() {
     assert_eq!(of(&calls, "semodule -n -s targeted -X 200 -r"), 0, "{calls:?}");
     assert_eq!(stacks(), before);
 
-    // Not removed while a stack has our line; a comment is no line.
-    done("cp /etc/pam.d/login /root/login && sed -i '1i auth required pam_twinlock.so' /etc/pam.d/login");
+    // Not removed while a stack has our line where taking it out would make another jump too far; a comment is no line.
+    fs::write(format!("{TREE}/etc/pam.d/ours"), JUMPED_OVER).unwrap();
+    done("echo '# pam_twinlock.so' >>/etc/pam.d/login");
     let out = inside(&dnf("/root/later", "remove twinlock-pam"));
     let said = String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout);
     assert!(
-        !out.status.success() && said.contains("lock everybody out") && said.contains("/etc/pam.d/login"),
+        !out.status.success() && said.contains("twinlock-pam is not removed: these PAM stacks"),
         "{said}"
     );
+    assert!(said.contains("/etc/pam.d/ours") && !said.contains("/etc/pam.d/login"), "{said}");
     assert!(there(MODULE));
-    assert!(!inside("rpm -e twinlock").status.success(), "the module needs the daemon and its command");
-    done(
-        "cp /root/login /etc/pam.d/login && echo '# pam_twinlock.so' >>/etc/pam.d/login && cp /etc/pam.d/login /root/login",
-    );
+    let out = inside("rpm -e --nodeps twinlock");
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(!out.status.success() && said.contains("twinlock is not removed: these PAM stacks"), "{said}");
+    assert!(!inside("rpm -e twinlock").status.success(), "the module needs the daemon");
 
+    // A line that can be taken out is.
+    fs::write(format!("{TREE}/etc/pam.d/ours"), LAST).unwrap();
     // Removed: the store stays, and what an administrator wrote.
     done(&dnf("/root/later", "remove twinlock twinlock-pam twinlock-web twinlock-selinux"));
     assert!(installed().is_empty());
@@ -139,5 +158,6 @@ fn installed_upgraded_and_removed_they_leave_stacks_and_data_alone() {
     let calls = called();
     assert_eq!(of(&calls, "systemd-update-helper remove-system-units"), 2, "{calls:?}");
     assert_eq!(of(&calls, "semodule -n -s targeted -X 200 -r twinlock"), 1, "{calls:?}");
-    done("cmp /root/login /etc/pam.d/login");
+    let left = fs::read_to_string(format!("{TREE}/etc/pam.d/ours")).unwrap();
+    assert!(left.contains("pam_unix.so") && !left.contains("pam_twinlock.so"), "{left}");
 }
