@@ -27,7 +27,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{self, Config, LastGood, Origin},
     delivery,
-    engine::policy::Ids,
+    engine::policy::{Ids, Named},
     grpc::{self, ClockGuard, InForce, Ports, Shown},
     names::printable,
     options::Options,
@@ -47,6 +47,8 @@ const MAIL_HELPER: &str = "sendmail.sock";
 const PASSWORD_HELPER: &str = "password.sock";
 /// After the signal to stop, running conversations are cut off; this is for their last words.
 const DRAIN: Duration = Duration::from_secs(2);
+/// While the directory fails, each name that rules use is looked up by itself; all of them in this time.
+const ONE_BY_ONE: Duration = Duration::from_secs(5);
 /// A copy of the store that is older is known for one.
 const COUNT_EVERY: Duration = Duration::from_secs(3600);
 
@@ -100,6 +102,7 @@ impl From<StoreError> for Failure {
 /// See [`Failure`].
 pub async fn run(options: &Options) -> Result<(), Failure> {
     harden();
+    let passed = sockets::passed()?;
     let hangup = unix::signal(unix::SignalKind::hangup());
     let mut told_to_reload =
         hangup.map_err(|error| Failure::Io("cannot wait for signals".to_owned(), error))?;
@@ -110,7 +113,7 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     let ports = Arc::new(compose(options, config, &origin).await?);
     ports.note_openings().await?;
     ports.store.end_codes().await?;
-    let Sockets { listeners, own, login } = listeners(&options.runtime_dir)?;
+    let Sockets { listeners, own, login } = listeners(&options.runtime_dir, passed)?;
     ports.store.append(started(ports.clock.now(), &origin)).await?;
 
     let stop = CancellationToken::new();
@@ -265,20 +268,47 @@ fn presets(options: &Options) -> BTreeMap<String, config::Preset> {
 async fn prepare(directory: &dyn Directory, config: Config, origin: &Origin) -> InForce {
     let rules = config.rules();
     let ids = match directory.ids(Lane::Admin, &rules.named()).await {
-        Ok(ids) => ids,
+        Ok(ids) => {
+            for (what, name, rule) in rules.nobody(&ids) {
+                tracing::warn!("there is no {what} \"{}\" ({rule})", printable(name, 64));
+            }
+            ids
+        }
         Err(error) => {
-            tracing::error!(%error, "exemptions by user or group release nobody until twinlockd is reloaded");
-            Ids::default()
+            let ids = one_by_one(directory, &rules.named()).await;
+            let known: Vec<&str> = ids.users.keys().chain(ids.groups.keys()).map(String::as_str).collect();
+            tracing::error!(
+                %error,
+                known = known.join(" "),
+                "exemptions by user or group release nobody but these until twinlockd is reloaded"
+            );
+            ids
         }
     };
-    for (what, name, rule) in rules.nobody(&ids) {
-        tracing::warn!("there is no {what} \"{}\" ({rule})", printable(name, 64));
-    }
     let logo = config.web.read_logo().unwrap_or_else(|error| {
         tracing::warn!(%error, "the enrollment page shows no logo");
         Vec::new()
     });
     InForce { logo, ..InForce::new(config, describe(origin), &host_name(), &ids) }
+}
+
+/// What can be looked up while the directory fails: root at the console stands in /etc/passwd, and is exempt again as soon as the
+/// directory answers.
+async fn one_by_one(directory: &dyn Directory, named: &Named) -> Ids {
+    let users = named.users.iter().map(|name| Named { users: [name.clone()].into(), ..Named::default() });
+    let groups = named.groups.iter().map(|name| Named { groups: [name.clone()].into(), ..Named::default() });
+    let mut known = Ids::default();
+    let all = async {
+        for one in users.chain(groups) {
+            if let Ok(ids) = directory.ids(Lane::Admin, &one).await {
+                known.users.extend(ids.users);
+                known.groups.extend(ids.groups);
+            }
+        }
+    };
+    // Logins wait for the start.
+    let _ = tokio::time::timeout(ONE_BY_ONE, all).await;
+    known
 }
 
 /// Reads the configuration again. One with errors changes nothing; says whether it has none.

@@ -133,3 +133,22 @@ fn children(daemon: &Daemon) -> usize {
     let out = Command::new("pgrep").args(["-c", "-P", &daemon.pid().to_string()]).output().unwrap();
     String::from_utf8_lossy(&out.stdout).trim().parse().unwrap_or(0)
 }
+
+#[test]
+fn root_at_the_console_is_exempt_again_after_a_start_without_the_directory() {
+    let (_world, daemon) = world(&[]);
+    drop(daemon);
+    fs::write(
+        "/etc/twinlock/twinlock.toml",
+        "[[role]]\nname = 'all'\ngroups = ['*', 'wheel']\nsecond-factor = 'required'\n\
+         [[exempt]]\nusers = ['root', 'gone']\nservices = ['ours']\nreason = 'break-glass'\n",
+    )
+    .unwrap();
+    // Who is not in the files is asked for where nobody answers.
+    fs::write("/etc/nsswitch.conf", "passwd: files fault\ngroup: files fault\nshadow: files\n").unwrap();
+    let _daemon = Daemon::quiet();
+    assert_eq!(log_in("root").0.code, pam::AUTH_ERR, "an error is never \"not required\"");
+    fs::write("/etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\n").unwrap();
+    world::sh("pkill -f '[h]elper accounts' || true");
+    assert_eq!((log_in("root").0.code, log_in("bob").0.code), (LET_IN, pam::AUTH_ERR));
+}

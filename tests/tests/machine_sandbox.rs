@@ -13,7 +13,7 @@ use twinlock_tests::{
     delivery,
     machine::{Machine, drop_in, property, systemctl},
     mail::{code_in, mail},
-    phone::Phone,
+    phone::{Phone, early_in_a_step},
     ssh::{client, outcome},
     terminal::Terminal,
     wait,
@@ -66,6 +66,7 @@ fn enroll_at_the_terminal(passwords: &[&str]) -> Phone {
     }
     terminal.expect("Key:  ");
     let phone = Phone::with_key(terminal.expect("Add this").trim());
+    early_in_a_step(15); // two more codes come, of this step and of the next
     terminal.answer("then type the code it shows: ", &phone.code(-1));
     terminal.answer("Press Enter when you have saved them: ", "");
     let (said, code) = terminal.finish();
@@ -342,6 +343,8 @@ fn what_the_daemon_does_not_need_it_cannot_do() {
         "touch /etc/probe",
         "touch /usr/sbin/probe",
         "touch /run/twinlock/probe",
+        "systemctl --quiet is-active twinlockd",
+        "systemd-run --quiet --wait touch /etc/probe",
         "ls /home/alice/secret",
         "ls /root",
         "cat /srv/of-alice",

@@ -1,6 +1,5 @@
 //! The RPM packages: what their scriptlets say, and what becomes of a tree where rpm and dnf really install, upgrade and remove
 //! them. Not on their own ground: no distribution with RPM is to be had here (docs/guide.md says so).
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 

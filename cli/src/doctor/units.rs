@@ -70,7 +70,7 @@ fn judge(unit: &Unit, properties: &Properties) -> Option<Finding> {
         return Some(Finding::error(
             *name,
             sentence,
-            format!("see journalctl -u {name}, mend it, then run systemctl restart {name}"),
+            format!("see journalctl -u {name}, mend it, then run systemctl restart {}", restarted(name)),
         ));
     }
     if is("LoadState", "masked") && *wanted {
@@ -94,14 +94,19 @@ fn judge(unit: &Unit, properties: &Properties) -> Option<Finding> {
         let sentence = format!("the unit is not enabled: after a reboot {loss}");
         return Some(Finding::error(*name, sentence, format!("run systemctl enable {name}")));
     }
-    if is("ActiveState", "inactive") && *wanted && service && name.ends_with(".service") {
+    if is("ActiveState", "inactive") && *wanted && service {
         return Some(Finding::error(
             *name,
             format!("the unit does not run: {loss}"),
-            format!("run systemctl start {name}"),
+            format!("run systemctl restart {}", restarted(name)),
         ));
     }
     None
+}
+
+/// A socket is handed to the daemon as that starts.
+fn restarted(unit: &str) -> &str {
+    if unit.starts_with("twinlockd") { "twinlockd.service" } else { unit }
 }
 
 /// Helpers that are started for each use: what failed once may fail again.
@@ -154,6 +159,10 @@ mod tests {
         assert!(
             of("twinlock-pam-undo.service", "not-found", "inactive", "")[0]
                 .starts_with("warning systemd has no such unit")
+        );
+        assert!(
+            of("twinlockd-user.socket", "loaded", "inactive", "enabled")[0]
+                .starts_with("error the unit does not run")
         );
         // It has nothing to do but at boot.
         assert_eq!(of("twinlock-pam-undo.service", "loaded", "inactive", "enabled"), Vec::<String>::new());

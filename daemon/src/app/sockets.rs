@@ -30,15 +30,20 @@ pub(super) struct Sockets {
     pub(super) login: PathBuf,
 }
 
-/// The sockets that systemd passed, each known by its file name; else our own.
-pub(super) fn listeners(folder: &Path) -> Result<Sockets, Failure> {
-    let failed = |what: &str, error| Failure::Io(what.to_owned(), error);
+/// What systemd passed, taken before the first child process is started: none inherits it then.
+pub(super) fn passed() -> Result<Vec<StdListener>, Failure> {
     let mut passed = listenfd::ListenFd::from_env();
+    let taken = (0..passed.len()).map(|index| passed.take_unix_listener(index));
+    let taken: io::Result<Vec<_>> = taken.filter_map(Result::transpose).collect();
+    taken.map_err(|error| Failure::Io("a passed socket".to_owned(), error))
+}
+
+/// The sockets that systemd passed, each known by its file name; else our own.
+pub(super) fn listeners(folder: &Path, passed: Vec<StdListener>) -> Result<Sockets, Failure> {
+    let failed = |what: &str, error| Failure::Io(what.to_owned(), error);
     let mut listeners = Vec::new();
     let mut login = folder.join(LOGIN_SOCKET);
-    for index in 0..passed.len() {
-        let listener = passed.take_unix_listener(index).map_err(|error| failed("a passed socket", error))?;
-        let Some(listener) = listener else { continue };
+    for listener in passed {
         let address = listener.local_addr().map_err(|error| failed("a passed socket", error))?;
         let name = address.as_pathname().and_then(Path::file_name).and_then(|name| name.to_str());
         let entrance = match name {
