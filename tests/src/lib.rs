@@ -14,6 +14,7 @@ pub mod command_line;
 pub mod daemon;
 pub mod delivery;
 pub mod fault;
+pub mod host;
 pub mod kannel;
 pub mod machine;
 pub mod mail;
