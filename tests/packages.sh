@@ -1,6 +1,6 @@
 #!/bin/bash
-# Builds the packages that tests install: target/packages, and the same as a later build in target/packages-later. Builds
-# the first twice and compares: what is handed out can be made again by anybody.
+# Builds the packages that tests install, for Debian and of RPM: target/packages, and Debian's as a later build in
+# target/packages-later. Builds the first twice and compares: what is handed out can be made again by anybody.
 #   tests/packages.sh            prints the folder
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -13,7 +13,10 @@ trap 'rm -rf "$again"' EXIT
 packaging/deb.sh --to "$again" >/dev/null &
 packaging/deb.sh >/dev/null
 wait $!
-for package in "$target"/packages/*.deb; do
+packaging/rpm.sh --to "$again" >/dev/null &
+packaging/rpm.sh >/dev/null
+wait $!
+for package in "$target"/packages/*.deb "$target"/packages/*.rpm; do
     cmp "$package" "$again/${package##*/}" >&2
 done
 packaging/deb.sh --draft --revision 2 --to "$target/packages-later" >/dev/null

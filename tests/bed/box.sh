@@ -28,9 +28,11 @@ tree=$cache/tree-$suite-$(echo "$suite $packages" | sha256sum | cut -c1-12)
 machine_packages=$(tr '\n' ',' <"$here/machine-packages" | sed 's/,$//')
 machine=$cache/machine-$suite-$(echo "$suite $machine_packages" | sha256sum | cut -c1-12)
 # What would bloat the base tree, or is not in its suite, has a tree of its own: seen at /NAME, entered with chroot.
-# A telephone exchange and a telephone are in no stable suite.
+# A telephone exchange and a telephone are in no stable suite. What RPM packages are installed with is kept apart.
 phones_packages=asterisk,asterisk-core-sounds-en-gsm,baresip-core,libsox-fmt-all,sox
 phones=$cache/phones-sid-$(echo "$phones_packages" | sha256sum | cut -c1-12)
+rpms_packages=binutils,createrepo-c,dnf,rpm
+rpms=$cache/rpms-$suite-$(echo "$suite $rpms_packages" | sha256sum | cut -c1-12)
 browser_packages=chromium,chromium-driver,fonts-dejavu-core
 browser=$cache/browser-$suite-$(echo "$suite $browser_packages" | sha256sum | cut -c1-12)
 
@@ -65,6 +67,7 @@ tree() {
 build() {
     tree "$tree" "$suite" "$packages"
     tree "$phones" sid "$phones_packages"
+    tree "$rpms" "$suite" "$rpms_packages"
     tree "$browser" "$suite" "$browser_packages" \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*'
@@ -152,6 +155,7 @@ inside() {
     further "${root%/root}" phones "$phones"
     mkdir -p "$root/phones/run/asterisk"
     further "${root%/root}" browser "$browser"
+    further "${root%/root}" rpms "$rpms"
     environment
     cd "$root"
     exec chroot "$root" /usr/bin/env -i "${seen[@]}" "$@"

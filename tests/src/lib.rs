@@ -11,6 +11,7 @@
 
 pub mod browser;
 pub mod command_line;
+pub mod confined;
 pub mod daemon;
 pub mod delivery;
 pub mod fault;
@@ -25,6 +26,7 @@ pub mod pamhost;
 pub mod phone;
 pub mod provider;
 pub mod race;
+pub mod rpms;
 pub mod screen;
 pub mod ssh;
 pub mod telephone;

@@ -20,7 +20,7 @@ impl Terminal {
     #[must_use]
     pub fn run(command: Command) -> Self {
         let described = format!("{command:?}");
-        let session = spawn_command(command, Some(PATIENCE_MS));
+        let session = spawn_command(command, Some(PATIENCE_MS * crate::wait::slowness()));
         Self { session: session.unwrap_or_else(|error| panic!("{described}: {error}")) }
     }
 

@@ -2,8 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+/// How many times slower than a host this machine is: an emulated one is (`tests/bed/vm.sh`).
+#[must_use]
+pub fn slowness() -> u64 {
+    std::env::var("TWINLOCK_SLOW").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
+}
+
 /// Until `condition` gives something; panics with `what` after `seconds`.
 pub fn until<T>(what: &str, seconds: u64, mut condition: impl FnMut() -> Option<T>) -> T {
+    let seconds = seconds * slowness();
     let deadline = Instant::now() + Duration::from_secs(seconds);
     loop {
         if let Some(value) = condition() {
