@@ -15,6 +15,7 @@ pub mod confined;
 pub mod daemon;
 pub mod delivery;
 pub mod fault;
+pub mod host;
 pub mod kannel;
 pub mod machine;
 pub mod mail;

@@ -12,6 +12,11 @@ use crate::{machine, world::sh};
 /// Every package.
 pub const ALL: [&str; 3] = ["libpam-twinlock", "twinlock", "twinlock-web"];
 
+/// What dpkg says of a package of the first build.
+pub const FIRST: &str = concat!("installed ", env!("CARGO_PKG_VERSION"), "-1");
+/// And of the later one.
+pub const LATER: &str = concat!("installed ", env!("CARGO_PKG_VERSION"), "-2");
+
 /// The file of the later build of a package (tests/packages.sh).
 ///
 /// # Panics
@@ -49,6 +54,20 @@ pub fn quiet(command: &mut Command) -> Output {
         .stdin(Stdio::null())
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+/// `dpkg --install` of module, daemon and command: the later ones are an upgrade.
+#[must_use]
+pub fn dpkg_install(build: fn(&str) -> PathBuf) -> Command {
+    let mut dpkg = Command::new("dpkg");
+    dpkg.arg("--install").args(["libpam-twinlock", "twinlock"].map(build));
+    dpkg
+}
+
+/// What was printed; apt gives dpkg a terminal.
+#[must_use]
+pub fn said(out: &Output) -> String {
+    String::from_utf8_lossy(&[&out.stdout[..], &out.stderr[..]].concat()).replace('\r', "")
 }
 
 /// What stands in `dpkg-query` for a package: its state and version, `absent` if dpkg does not know it.
