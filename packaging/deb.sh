@@ -1,25 +1,28 @@
 #!/bin/bash
 # Builds the Debian packages from this work tree as it is, into target/packages; lintian has the last word.
 #
-#   packaging/deb.sh [--revision N] [--to FOLDER] [--source]
+#   packaging/deb.sh [--revision N] [--to FOLDER] [--source] [--draft]
 #
 # Without --source: from what tests/build.sh built, or what is in $TWINLOCK_ARTEFACTS. With --source: the source package
-# with all crates beside it, and from that one the packages, without network, as a distribution does.
+# with all crates beside it, and from that one the packages, without network, as a distribution does. --draft is for tests: made
+# in seconds, for they are hardly compressed and lintian does not see them.
 # The same commit gives the same bytes (SOURCE_DATE_EPOCH: the commit's time, unless it is set). Root is not needed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 die() { echo "deb.sh: $*" >&2; exit 2; }
 
 target=${CARGO_TARGET_DIR:-$PWD/target}
-revision=1 from=artefacts to=$target/packages
+revision=1 from=artefacts draft="" to=$target/packages
 while [ $# -gt 0 ]; do
     case $1 in
     --revision) revision=${2:?"--revision N"} && shift 2 ;;
     --to) to=$(realpath -m "${2:?"--to FOLDER"}") && shift 2 ;;
     --source) from=source && shift ;;
-    *) die "usage: packaging/deb.sh [--revision N] [--to FOLDER] [--source]" ;;
+    --draft) draft=1 && shift ;;
+    *) die "usage: packaging/deb.sh [--revision N] [--to FOLDER] [--source] [--draft]" ;;
     esac
 done
+shopt -s nullglob
 for tool in dh dpkg-buildpackage lintian; do
     command -v "$tool" >/dev/null || die "$tool is missing: run tests/install-needed.sh packages"
 done
@@ -31,7 +34,13 @@ export TZ=UTC LC_ALL=C.UTF-8
 
 mkdir -p "$target" "$to"
 work=$(mktemp -d "$target/deb.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+end() {
+    local code=$?
+    [ "$code" = 0 ] || { cat "$work/log" && echo "deb.sh: no packages were built"; } >&2
+    rm -rf "$work"
+}
+trap end EXIT
+: >"$work/log"
 tree=$work/twinlock-$version
 
 # Every file that git knows or would add; without git, all but what was built.
@@ -78,7 +87,6 @@ from_source() {
     (cd "$work/build/${tree##*/}" && RUSTUP_HOME=${RUSTUP_HOME:-${HOME:-/root}/.rustup} \
         "${alone[@]}" dpkg-buildpackage --no-sign --build=binary --no-check-builddeps)
     mv "$work"/build/*.{deb,changes,buildinfo} "$work/"
-    lintian --allow-root --fail-on error,warning "$work"/*.dsc
     mkdir -p "$to/source"
     cp "$work"/*.dsc "$work"/*.tar.* "$to/source/"
 }
@@ -91,8 +99,10 @@ printf '%s\0' THIRD-PARTY-LICENSES >>"$work/list"
 cp -r "$tree/packaging/debian" "$tree/debian"
 changelog >"$tree/debian/changelog"
 
-"from_$from" >"$work/log" 2>&1 || { cat "$work/log" >&2; die "not built"; }
-lintian --allow-root --fail-on error,warning "$work"/*.changes
+[ ! "$draft" ] || export TWINLOCK_COMPRESSION="-Zgzip -z1"
+"from_$from" >"$work/log" 2>&1
+: >"$work/log"
+[ "$draft" ] || lintian --allow-root --fail-on error,warning "$work"/*.{changes,dsc}
 rm -f "$to"/*.deb
 cp "$work"/*.deb "$to/"
 ls "$to"/*.deb

@@ -26,7 +26,7 @@ command -v cargo >/dev/null || {
 build=(gcc libc6-dev libpam0g-dev binutils)
 # The tools that look at what is shipped (packaging/check.sh).
 check=(apparmor checkpolicy dash fish groff-base jq make man-db mandoc selinux-policy-dev semodule-utils shellcheck systemd zsh)
-packages=(debhelper dh-apparmor dpkg-dev lintian pkg-config rpm rpmlint)
+packages=(debhelper dh-apparmor dpkg-dev jq lintian pkg-config rpm rpmlint)
 # Where units go is said by systemd.pc, which has a package of its own from Debian 13 on.
 if [ "$(. /etc/os-release && echo "${VERSION_ID:-99}")" -lt 13 ]; then packages+=(systemd); else packages+=(systemd-dev); fi
 case ${1:-} in

@@ -19,5 +19,5 @@ wait $!
 for package in "$target"/packages/*.deb "$target"/packages/*.rpm; do
     cmp "$package" "$again/${package##*/}" >&2
 done
-packaging/deb.sh --revision 2 --to "$target/packages-later" >/dev/null
+packaging/deb.sh --draft --revision 2 --to "$target/packages-later" >/dev/null
 echo "$target/packages"

@@ -45,10 +45,17 @@ tests/install-needed.sh check
 packaging/check.sh "$TWINLOCK_ARTEFACTS"
 packaging/licences.sh
 
+step "packages"
+TWINLOCK_PACKAGES=$(tests/packages.sh)
+export TWINLOCK_PACKAGES
+
 step "system tests"
 tests/nextest.sh --locked
 
 if [ "$long" ]; then
+    step "packages from their sources, without network"
+    packaging/deb.sh --source --to "${CARGO_TARGET_DIR:-target}/packages-from-source"
+
     # What is built here must run on the other release too; what is newer than glibc's there would not.
     step "system tests on Debian 13"
     # login there hangs up its terminal and opens it again, which the tests' terminal takes for the end.

@@ -11,6 +11,7 @@ mod disable;
 mod enable;
 mod file;
 mod ledger;
+mod make;
 mod out;
 mod plan;
 mod planned;

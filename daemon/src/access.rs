@@ -297,6 +297,16 @@ mod tests {
     }
 
     #[test]
+    fn a_sign_of_life_is_for_the_daemon_itself_on_the_socket_of_logins() {
+        for entrance in [Entrance::Login, Entrance::User, Entrance::Admin, Entrance::Web { page: 0 }] {
+            let mut request = request(entrance, 0);
+            let caller = request.extensions_mut().get_mut::<Caller>().unwrap();
+            caller.pid = i32::try_from(std::process::id()).ok();
+            assert_eq!(itself(&request).is_ok(), entrance == Entrance::Login);
+        }
+    }
+
+    #[test]
     fn a_uid_has_60_requests_and_one_more_each_second_and_root_has_no_limit() {
         let start = Instant::now();
         let allowance = Allowance::of(Entrance::User, 1000, start);

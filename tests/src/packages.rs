@@ -78,7 +78,8 @@ pub fn stacks() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The lines of all stacks that name a module which is not there: each would deny every login that meets it.
+/// The lines of all stacks that name a module which is not there: each would deny every login that meets it. Copies that dpkg
+/// made are no stacks.
 #[must_use]
 pub fn broken_lines() -> Vec<String> {
     let triplet = sh("dpkg-query --listfiles libpam-modules | grep '/security/pam_unix.so$'");
@@ -92,6 +93,7 @@ pub fn broken_lines() -> Vec<String> {
     };
     stacks()
         .iter()
+        .filter(|(file, _)| !file.contains(".dpkg-"))
         .flat_map(|(file, text)| {
             text.lines().filter(missing).map(move |line| format!("{file}: {line}")).collect::<Vec<_>>()
         })

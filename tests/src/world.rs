@@ -54,10 +54,7 @@ impl World {
     /// Gives a user an app, by the administrator.
     #[must_use]
     pub fn enroll(&self, user: &str) -> Phone {
-        let out = root(&["user", "enroll", user, "totp", "--activate", "--json"]);
-        assert!(out.status.success(), "{out:?}");
-        let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
-        Phone::with_key(json["secret"].as_str().unwrap())
+        enroll(user)
     }
 
     /// What syslog has so far; waits until it has `marker`.
@@ -162,6 +159,16 @@ pub fn sh(command: &str) -> String {
     let out = Command::new("sh").args(["-c", command]).output().unwrap();
     assert!(out.status.success(), "{command}: {out:?}");
     String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// Gives a user an app, by the administrator.
+#[must_use]
+#[track_caller]
+pub fn enroll(user: &str) -> Phone {
+    let out = root(&["user", "enroll", user, "totp", "--activate", "--json"]);
+    assert!(out.status.success(), "{out:?}");
+    let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    Phone::with_key(json["secret"].as_str().unwrap())
 }
 
 /// Runs `twinlock` as root.

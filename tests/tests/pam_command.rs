@@ -12,6 +12,7 @@ use twinlock_tests::{
     pamhost::{self, pam},
     phone::{Phone, early_in_a_step},
     ssh::{self, Sshd, client, outcome},
+    terminal::Terminal,
     wait,
     world::{self, PASSWORD, World, root, sh},
 };
@@ -210,6 +211,15 @@ fn what_it_refuses_leaves_everything_as_it_was() {
     refused(&["pam", "enable"], "there is nobody to ask: say --yes");
     refused(&["pam", "enable", "--yes", "--try-as", "alice"], "policy does not ask alice");
     let phone = world.enroll("alice");
+    let mut command = Command::new("twinlock");
+    command.args(["pam", "enable", "--try-as", "alice", "--service", "sudo"]);
+    let mut terminal = Terminal::run(command);
+    let shown = terminal.expect("Type yes to go on: ");
+    for part in ["--- /etc/pam.d/sudo", "+auth\trequired\tpam_twinlock.so", "sudo -i is the service sudo-i"] {
+        assert!(shown.contains(part), "{part:?}: {shown}");
+    }
+    terminal.type_line("no");
+    assert!(terminal.finish().0.contains("nothing has changed"));
     refused(&["pam", "enable", "--yes", "--service", "nowhere"], "there is no stack /etc/pam.d/nowhere");
     refused(&["pam", "enable", "--yes", "--service", "../shadow"], "there is no stack");
     refused(&["pam", "enable", "--yes", "--service", "su", "--key"], "--key is for sshd alone");
@@ -329,6 +339,52 @@ fn lines_by_hand_are_taken_out_only_where_that_leaves_a_stack() {
     refused(&["pam", "disable", "--all", "--yes"], "lets everybody in, with no password and no key");
     assert_eq!(files(), before);
     drop(world);
+}
+
+#[test]
+fn what_somebody_wrote_since_stays_and_doctor_tells() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    let _phone = world.enroll("alice");
+    sh("sed -i '/^Include/!d' /etc/ssh/sshd_config; echo 'PermitRootLogin no' >>/etc/ssh/sshd_config");
+    let before = fs::read_to_string(STACK).unwrap();
+    let _ = done(&enable(&[]));
+    let doctor = || String::from_utf8_lossy(&root(&["doctor"]).stdout).into_owned();
+    assert!(doctor().contains("sshd waits to be confirmed"), "{}", doctor());
+    let _ = done(&root(&["pam", "confirm"]));
+    assert!(!doctor().contains("twinlock pam"), "{}", doctor());
+    sh(&format!("echo '# a word of somebody' >>{STACK}"));
+    assert!(
+        doctor().contains("/etc/pam.d/sshd: warning: it is not as \"twinlock pam enable\" wrote it for sshd"),
+        "{}",
+        doctor()
+    );
+    assert_eq!(status()["services"][0]["changed"], true);
+    let _ = done(&root(&["pam", "disable", "--yes"]));
+    assert_eq!(fs::read_to_string(STACK).unwrap(), format!("{before}# a word of somebody\n"));
+    // A line by hand at the console: nobody gets in there while the daemon is down, whatever is exempt.
+    world::stack(
+        "login",
+        "auth requisite pam_unix.so\nauth required pam_twinlock.so after_first_factor\naccount required pam_unix.so\n",
+    );
+    assert!(
+        doctor().contains("while twinlockd does not run, root cannot log in at the console either"),
+        "{}",
+        doctor()
+    );
+    world::stack(
+        "login",
+        "auth requisite pam_unix.so\nauth [success=1 default=ignore] pam_succeed_if.so quiet uid = 0\nauth required pam_twinlock.so after_first_factor\nauth required pam_permit.so\naccount required pam_unix.so\n",
+    );
+    assert!(!doctor().contains("root cannot log in at the console either"), "{}", doctor());
+    // A change that was cut off.
+    let out = Command::new("strace")
+        .args(["-o", "/dev/null", "-e", "trace=rename", "-e", "inject=rename:signal=KILL:when=6"])
+        .args(["twinlock", "pam", "enable", "--yes", "--try-as", "alice"])
+        .output()
+        .unwrap();
+    assert!(!out.status.success());
+    assert!(doctor().contains("twinlock pam: error: a change of sshd was interrupted"), "{}", doctor());
 }
 
 #[test]

@@ -155,7 +155,7 @@ fn what_was_used_since_a_backup_is_not_good_again() {
     let logins = world.logins("alice").len();
     let running = restore();
     assert_eq!(running.status.code(), Some(1), "{running:?}");
-    assert!(text(&running.stderr).contains("systemctl stop twinlockd"), "{running:?}");
+    assert!(text(&running.stderr).contains("systemctl stop 'twinlockd*'"), "{running:?}");
     let plain = as_user("bob", "twinlock").args(["db", "restore", "/etc/passwd", "--yes"]).output().unwrap();
     assert_eq!(plain.status.code(), Some(77), "{plain:?}");
     assert!(daemon.stop().success());

@@ -89,7 +89,7 @@ async fn ask(runtime_dir: &Path, reports: &[Report]) -> Result<Seen, Failure> {
             Finding::warning(
                 "policy",
                 format!("a role is about service {service}, and its stack has no line of pam_twinlock.so: nobody is asked there"),
-                format!("add its lines to /etc/pam.d/{service}, as pam_twinlock(8) shows, or take the service out of the role"),
+                format!("run twinlock pam enable --service {service}, or take the service out of the role"),
             )
         })
         .collect();

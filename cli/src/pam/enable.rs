@@ -5,22 +5,18 @@ use std::{fs, path::Path, time::Duration};
 use twinlock_proto::v1::{ExplainRequest, ShowDaemonRequest, explanation::Outcome};
 
 use super::{
-    arm, authselect, debian, diff,
-    file::{self, Root},
-    ledger::{Ledger, Manner, Pending},
-    plan::First,
+    diff,
+    file::Root,
+    ledger::{Entry, Ledger, Pending},
+    make::Making,
     planned::{Edit, Overlay, Planned},
-    sshd, told,
+    told,
     trial::Trial,
-    undo,
 };
 use crate::{
     admin,
     args::PamEnable,
-    doctor::{
-        Severity,
-        stack::{Folders, judge},
-    },
+    doctor::stack::Folders,
     failure::{Failure, NO, answered},
     output::{self, clean, line},
     terminal, when,
@@ -47,10 +43,11 @@ pub async fn run(runtime_dir: &Path, options: &PamEnable, json: bool) -> Result<
         };
     }
     let warnings = planned.judged(&folders)?;
+    let others = planned.others(&folders);
     let daemon = Daemon::ask(runtime_dir, options, &planned).await?;
     if !json {
         show(&planned)?;
-        for warning in warnings.iter().map(ToString::to_string).chain(daemon.warnings.clone()) {
+        for warning in warnings.iter().map(ToString::to_string).chain(daemon.warnings.clone()).chain(others) {
             line(clean(&warning))?;
         }
     }
@@ -59,7 +56,8 @@ pub async fn run(runtime_dir: &Path, options: &PamEnable, json: bool) -> Result<
     }
     try_out(&planned, &folders, options, &daemon).await?;
     let pending = pending(planned.entries.clone(), undo_after);
-    make(&root, &ledger, &planned, &pending, &daemon)?;
+    Making { root: &root, ledger: &ledger, planned: &planned, account_services: &daemon.account_services }
+        .run(&pending)?;
     let services: Vec<String> = pending.entries.iter().map(|entry| entry.service.clone()).collect();
     let kept = if pending.deadline.is_some() { "written, waits to be confirmed" } else { "written" };
     for service in &services {
@@ -95,7 +93,7 @@ fn undo_after(text: &str) -> Result<Option<Duration>, Failure> {
     if sensible.contains(&time) { Ok(Some(time)) } else { Err(wrong()) }
 }
 
-fn pending(mut entries: Vec<super::ledger::Entry>, undo_after: Option<Duration>) -> Pending {
+fn pending(mut entries: Vec<Entry>, undo_after: Option<Duration>) -> Pending {
     let name = format!("{}-{}", when::stamp(), std::process::id());
     for entry in &mut entries {
         entry.copies.clone_from(&name);
@@ -215,108 +213,6 @@ async fn try_out(
     Ok(())
 }
 
-/// Writes everything. Before the first file is touched it stands in the ledger how to go back, and something will.
-fn make(
-    root: &Root,
-    ledger: &Ledger,
-    planned: &Planned,
-    pending: &Pending,
-    daemon: &Daemon,
-) -> Result<(), Failure> {
-    let name = &pending.name;
-    for entry in &pending.entries {
-        for path in &entry.files {
-            let edit = planned.edits.iter().find(|edit| edit.path == *path);
-            let (before, after) = match edit {
-                Some(edit) => (edit.before.clone(), edit.after.clone()),
-                None => (file::read(&root.at(path))?, None),
-            };
-            ledger.keep(name, path, before.as_deref(), after.as_deref())?;
-        }
-        if let Manner::Authselect { base, .. } = &entry.manner {
-            keep_base(ledger, name, base)?;
-        }
-    }
-    ledger.set_pending(Some(pending))?;
-    let armed = match pending.deadline {
-        Some(deadline) => arm::arm(name, u64::try_from(deadline - when::seconds()).unwrap_or(1)),
-        None => Ok(()),
-    };
-    let done = armed.and_then(|()| write(root, ledger, planned, pending, daemon)).and_then(|()| {
-        let made = Pending { made: true, ..pending.clone() };
-        if pending.deadline.is_none() {
-            return undo::settle(root, ledger, &made).map(drop);
-        }
-        ledger.set_pending(Some(&made))
-    });
-    let Err(failure) = done else { return Ok(()) };
-    match undo::put_back(root, ledger, pending, true) {
-        Ok(_) => Err(Failure::new(failure.code, format!("{failure}; everything is as it was"))),
-        Err(worse) => Err(Failure::new(
-            failure.code,
-            format!("{failure}; and putting it back failed: {worse}; run twinlock pam undo"),
-        )),
-    }
-}
-
-/// The files of which the profile is made: doctor sees when they are others.
-fn keep_base(ledger: &Ledger, name: &str, base: &str) -> Result<(), Failure> {
-    for each in authselect::NAMES {
-        let path = format!("{base}/{each}");
-        if let Ok(text) = fs::read(&path) {
-            ledger.keep(name, &path, Some(&text), None)?;
-        }
-    }
-    Ok(())
-}
-
-fn write(
-    root: &Root,
-    ledger: &Ledger,
-    planned: &Planned,
-    pending: &Pending,
-    daemon: &Daemon,
-) -> Result<(), Failure> {
-    for Edit { path, after, .. } in &planned.edits {
-        file::put(&root.at(path), after.as_deref())?;
-    }
-    for entry in &pending.entries {
-        match &entry.manner {
-            Manner::Lines => continue,
-            Manner::Profile => debian::switch(true)?,
-            Manner::Authselect { .. } => {
-                planned.authselect.as_ref().map_or(Ok(()), authselect::Plan::apply)?;
-            }
-        }
-        for path in &entry.files {
-            let after = file::read(&root.at(path))?;
-            ledger.keep(&pending.name, path, None, after.as_deref())?;
-        }
-    }
-    // What stands there now, and not what was meant to.
-    let folders = Folders::below(root.folder(), &[]);
-    for service in &planned.tried {
-        let report = judge(service, &folders);
-        let error = report.findings.into_iter().find(|finding| finding.severity == Severity::Error);
-        let why = error.map(|error| error.to_string());
-        let why = why.or((!report.auth_line).then(|| format!("{service} has no line of ours after all")));
-        if let Some(why) = why {
-            return Err(Failure::new(NO, why));
-        }
-    }
-    if let Some(entry) =
-        pending.entries.iter().find(|entry| entry.files.iter().any(|path| path == sshd::DROP_IN))
-    {
-        sshd::check(
-            if entry.key { First::Key } else { First::Password },
-            &folders,
-            &daemon.account_services,
-        )?;
-        sshd::reload()?;
-    }
-    Ok(())
-}
-
 fn report(deadline: Option<i64>, services: &[String], json: bool) -> Result<(), Failure> {
     if json {
         let undone_at = deadline.map(output::time);
@@ -330,5 +226,6 @@ fn report(deadline: Option<i64>, services: &[String], json: bool) -> Result<(), 
     };
     line("Leave this shell open. Log in from another terminal, with a code; with a wrong one too. Then:")?;
     line("    twinlock pam confirm")?;
+    line("twinlock doctor names what else there is to do.")?;
     line(format!("Else all of this is undone at {}, and at a reboot.", when::local(deadline)))
 }

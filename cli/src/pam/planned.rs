@@ -210,6 +210,19 @@ impl Planned {
         self.entries.push(Entry { service: service.to_owned(), key, manner, files, copies: String::new() });
     }
 
+    /// The other name by which a program goes, where that is left out.
+    pub fn others(&self, folders: &Folders) -> Vec<String> {
+        let overlay = Overlay { folders, texts: &self.texts };
+        let left_out = |(program, service, other): &(&str, &str, &str)| {
+            let concerned = self.tried.iter().any(|each| each == service);
+            let asks =
+                places(other, &overlay).is_none_or(|at| !(at.ours.is_empty() && at.elsewhere.is_empty()));
+            (concerned && !asks)
+                .then(|| format!("{program} is the service {other}, which does not ask: name it too"))
+        };
+        [("sudo -i", "sudo", "sudo-i"), ("su -", "su", "su-l")].iter().filter_map(left_out).collect()
+    }
+
     /// What doctor says of the stacks as they will be: an error ends the plan, warnings are shown.
     pub fn judged(&self, folders: &Folders) -> Result<Vec<Finding>, Failure> {
         let overlay = Overlay { folders, texts: &self.texts };

@@ -145,7 +145,7 @@ impl Judge<'_> {
                     "the PAM service {service} has no line of pam_twinlock.so, and every login succeeds \
                      without the second factor"
                 ),
-                format!("add its lines to /etc/pam.d/{service}, as pam_twinlock(8) shows"),
+                format!("run twinlock pam enable --service {service}"),
             )),
         }
     }

@@ -41,7 +41,7 @@ impl fmt::Display for RestoreError {
         match self {
             Self::InUse(folder) => write!(
                 f,
-                "twinlockd uses the store in {}: stop it first (systemctl stop twinlockd)",
+                "twinlockd uses the store in {}: stop it and its sockets first (systemctl stop 'twinlockd*')",
                 folder.display()
             )?,
             Self::Unread(error) => write!(f, "the backup cannot be read: {error}")?,

@@ -1,0 +1,122 @@
+//! The files are written. Before the first of them is touched it stands in the ledger how to go back, and something will.
+
+use std::fs;
+
+use super::{
+    arm, authselect, debian,
+    file::{self, Root},
+    ledger::{Ledger, Manner, Pending},
+    plan::First,
+    planned::{Edit, Planned},
+    sshd, undo,
+};
+use crate::{
+    doctor::{
+        Severity,
+        stack::{Folders, judge},
+    },
+    failure::{Failure, NO},
+    when,
+};
+
+/// A change at work.
+pub struct Making<'a> {
+    pub root: &'a Root,
+    pub ledger: &'a Ledger,
+    pub planned: &'a Planned,
+    /// PAM services whose account phase refuses.
+    pub account_services: &'a [String],
+}
+
+impl Making<'_> {
+    /// Does all of it, or nothing.
+    pub fn run(&self, pending: &Pending) -> Result<(), Failure> {
+        self.keep(pending)?;
+        self.ledger.set_pending(Some(pending))?;
+        let Err(failure) = self.arm_and_write(pending) else { return Ok(()) };
+        match undo::put_back(self.root, self.ledger, pending, true) {
+            Ok(_) => Err(Failure::new(failure.code, format!("{failure}; everything is as it was"))),
+            Err(worse) => Err(Failure::new(
+                failure.code,
+                format!("{failure}; and putting it back failed: {worse}; run twinlock pam undo"),
+            )),
+        }
+    }
+
+    /// Copies of everything, as it is and as it will be.
+    fn keep(&self, pending: &Pending) -> Result<(), Failure> {
+        let name = &pending.name;
+        for entry in &pending.entries {
+            for path in &entry.files {
+                let edit = self.planned.edits.iter().find(|edit| edit.path == *path);
+                let (before, after) = match edit {
+                    Some(edit) => (edit.before.clone(), edit.after.clone()),
+                    None => (file::read(&self.root.at(path))?, None),
+                };
+                self.ledger.keep(name, path, before.as_deref(), after.as_deref())?;
+            }
+            let Manner::Authselect { base, .. } = &entry.manner else { continue };
+            // Of these our profile is made: doctor sees when they are others.
+            for path in authselect::NAMES.map(|each| format!("{base}/{each}")) {
+                if let Ok(text) = fs::read(&path) {
+                    self.ledger.keep(name, &path, Some(&text), None)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn arm_and_write(&self, pending: &Pending) -> Result<(), Failure> {
+        if let Some(deadline) = pending.deadline {
+            arm::arm(&pending.name, u64::try_from(deadline - when::seconds()).unwrap_or(1))?;
+        }
+        self.write(pending)?;
+        self.look(pending)?;
+        let made = Pending { made: true, ..pending.clone() };
+        if pending.deadline.is_none() {
+            return undo::settle(self.root, self.ledger, &made).map(drop);
+        }
+        self.ledger.set_pending(Some(&made))
+    }
+
+    fn write(&self, pending: &Pending) -> Result<(), Failure> {
+        for Edit { path, after, .. } in &self.planned.edits {
+            file::put(&self.root.at(path), after.as_deref())?;
+        }
+        for entry in &pending.entries {
+            match &entry.manner {
+                Manner::Lines => continue,
+                Manner::Profile => debian::switch(true)?,
+                Manner::Authselect { .. } => {
+                    self.planned.authselect.as_ref().map_or(Ok(()), authselect::Plan::apply)?;
+                }
+            }
+            for path in &entry.files {
+                let after = file::read(&self.root.at(path))?;
+                self.ledger.keep(&pending.name, path, None, after.as_deref())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges what stands there now, and not what was meant to; sshd hears of it last.
+    fn look(&self, pending: &Pending) -> Result<(), Failure> {
+        let folders = Folders::below(self.root.folder(), &[]);
+        for service in &self.planned.tried {
+            let report = judge(service, &folders);
+            let error = report.findings.into_iter().find(|finding| finding.severity == Severity::Error);
+            let why = error.map(|error| error.to_string());
+            let why = why.or((!report.auth_line).then(|| format!("{service} has no line of ours after all")));
+            if let Some(why) = why {
+                return Err(Failure::new(NO, why));
+            }
+        }
+        let with_drop_in = |path: &String| path == sshd::DROP_IN;
+        if let Some(entry) = pending.entries.iter().find(|entry| entry.files.iter().any(with_drop_in)) {
+            let first = if entry.key { First::Key } else { First::Password };
+            sshd::check(first, &folders, self.account_services)?;
+            sshd::reload()?;
+        }
+        Ok(())
+    }
+}
