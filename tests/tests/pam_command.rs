@@ -162,6 +162,39 @@ fn a_key_and_a_code_in_place_of_the_password() {
 }
 
 #[test]
+fn a_host_of_keys_lets_no_password_in_unless_that_is_said() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    let _phone = world.enroll("alice");
+    let _sshd = debians_sshd(&world);
+    sh("sed -i '1i PasswordAuthentication no' /etc/ssh/sshd_config; passwd -l alice");
+    let before = files();
+    refused(&["pam", "enable", "--yes", "--try-as", "alice"], "so far nobody logs in by a password alone");
+    assert_eq!(files(), before);
+    // Who is going to be locked out is said, and by whom.
+    let said = done(&enable(&["--passwords"]));
+    for part in [
+        "Logins by publickey alone, which sshd allows now, end: whoever has no password is locked out.",
+        "Root cannot log in by ssh then: with PermitRootLogin without-password",
+        "alice has no password to log in by",
+        "root is refused at keyboard-interactive, the only way there is",
+    ] {
+        assert!(said.contains(part), "{part:?}: {said}");
+    }
+    // Policy asks root nothing, and root is locked out all the same.
+    let doctor = String::from_utf8_lossy(&root(&["doctor"]).stdout).into_owned();
+    assert!(doctor.contains("root is refused at keyboard-interactive, the only way there is"), "{doctor}");
+    let _ = done(&root(&["pam", "undo"]));
+    let said = done(&enable(&["--key"]));
+    assert!(!said.contains("has no password") && said.contains("a code is asked too"), "{said}");
+    let _ = done(&root(&["pam", "undo"]));
+    // Not even with a key before the password: that would be less than there was.
+    sh("sed -i '1s/.*/AuthenticationMethods publickey,password/' /etc/ssh/sshd_config");
+    refused(&["pam", "enable", "--yes", "--try-as", "alice"], "so far nobody logs in by a password alone");
+    assert!(done(&enable(&["--key"])).contains("So far a key alone lets nobody in"));
+}
+
+#[test]
 fn nobody_confirms_and_it_is_undone_though_the_shell_is_gone() {
     let world = World::new();
     let _daemon = world.daemon();

@@ -49,6 +49,7 @@ fn pam() -> Pam {
         hidden: false,
         timeout: 110,
         account: false,
+        asks_root: true,
     }
 }
 

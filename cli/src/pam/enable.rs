@@ -9,6 +9,7 @@ use super::{
     file::Root,
     ledger::{Entry, Ledger, Pending},
     make::Making,
+    methods,
     planned::{Edit, Overlay, Planned},
     told,
     trial::Trial,
@@ -44,10 +45,15 @@ pub async fn run(runtime_dir: &Path, options: &PamEnable, json: bool) -> Result<
     }
     let warnings = planned.judged(&folders)?;
     let others = planned.others(&folders);
+    let methods = match planned.sshd() {
+        Some(first) => methods::changes(first, options.passwords, &tried(options))?,
+        None => Vec::new(),
+    };
     let daemon = Daemon::ask(runtime_dir, options, &planned).await?;
     if !json {
         show(&planned)?;
-        for warning in warnings.iter().map(ToString::to_string).chain(daemon.warnings.clone()).chain(others) {
+        let warnings = warnings.iter().map(ToString::to_string);
+        for warning in warnings.chain(daemon.warnings.clone()).chain(others).chain(methods) {
             line(clean(&warning))?;
         }
     }
@@ -56,8 +62,16 @@ pub async fn run(runtime_dir: &Path, options: &PamEnable, json: bool) -> Result<
     }
     try_out(&planned, &folders, options, &daemon).await?;
     let pending = pending(planned.entries.clone(), undo_after);
-    Making { root: &root, ledger: &ledger, planned: &planned, account_services: &daemon.account_services }
-        .run(&pending)?;
+    let warnings = Making {
+        root: &root,
+        ledger: &ledger,
+        planned: &planned,
+        account_services: &daemon.account_services,
+    }
+    .run(&pending)?;
+    if !json {
+        warnings.iter().try_for_each(|warning| line(clean(&warning.to_string())))?;
+    }
     let services: Vec<String> = pending.entries.iter().map(|entry| entry.service.clone()).collect();
     let kept = if pending.deadline.is_some() { "written, waits to be confirmed" } else { "written" };
     for service in &services {
@@ -116,7 +130,7 @@ impl Daemon {
         let mut client = admin::client(runtime_dir).await?;
         let state = answered(client.show_daemon(admin::request(ShowDaemonRequest {}))).await?.into_inner();
         let named = options.try_as.clone();
-        let user = named.clone().unwrap_or_else(caller);
+        let user = tried(options);
         let mut all = true;
         let mut warnings = Vec::new();
         for service in &planned.tried {
@@ -148,6 +162,11 @@ impl Daemon {
         let user = Some(user).filter(|_| all && !planned.tried.is_empty());
         Ok(Self { account_services: state.account_services, user, warnings })
     }
+}
+
+/// Whose account is tried.
+fn tried(options: &PamEnable) -> String {
+    options.try_as.clone().unwrap_or_else(caller)
 }
 
 /// The person who stands behind root.

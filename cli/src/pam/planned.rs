@@ -206,6 +206,12 @@ impl Planned {
         Ok(())
     }
 
+    /// What comes before the code at sshd, where its methods change.
+    pub fn sshd(&self) -> Option<First> {
+        let entry = self.entries.iter().find(|entry| entry.files.iter().any(|path| path == sshd::DROP_IN))?;
+        Some(if entry.key { First::Key } else { First::Password })
+    }
+
     fn entry(&mut self, service: &str, key: bool, manner: Manner, files: Vec<String>) {
         self.entries.push(Entry { service: service.to_owned(), key, manner, files, copies: String::new() });
     }
