@@ -195,6 +195,39 @@ fn a_host_of_keys_lets_no_password_in_unless_that_is_said() {
 }
 
 #[test]
+fn while_it_waits_for_an_answer_files_are_edited_and_others_work() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    let _phone = world.enroll("alice");
+    let asked = |service: &str| {
+        let mut command = Command::new("twinlock");
+        command.args(["pam", "enable", "--try-as", "alice", "--service", service]);
+        let mut terminal = Terminal::run(command);
+        terminal.expect("Type yes to go on: ");
+        terminal
+    };
+    let mut terminal = asked("sudo");
+    sh("echo '# a word of somebody' >>/etc/pam.d/sudo");
+    let before = files();
+    // Whoever forgot the question keeps nobody from anything.
+    let _ = done(&enable(&["--service", "su"]));
+    let _ = done(&root(&["pam", "undo"]));
+    assert_eq!(files(), before);
+    terminal.type_line("yes");
+    let said = terminal.finish().0;
+    assert!(said.contains("a file was changed since the difference was shown"), "{said}");
+    assert_eq!(files(), before);
+    // Another change came first.
+    let mut terminal = asked("su");
+    let _ = done(&enable(&["--service", "sudo"]));
+    terminal.type_line("yes");
+    let said = terminal.finish().0;
+    assert!(said.contains("sudo waits to be confirmed"), "{said}");
+    let _ = done(&root(&["pam", "undo"]));
+    assert_eq!(files(), before);
+}
+
+#[test]
 fn nobody_confirms_and_it_is_undone_though_the_shell_is_gone() {
     let world = World::new();
     let _daemon = world.daemon();

@@ -7,7 +7,7 @@ use twinlock_proto::v1::{ExplainRequest, ShowDaemonRequest, explanation::Outcome
 use super::{
     diff,
     file::Root,
-    ledger::{Entry, Ledger, Pending},
+    ledger::{self, Entry, Ledger, Pending},
     make::Making,
     methods,
     planned::{Edit, Overlay, Planned},
@@ -30,10 +30,7 @@ const NOBODY: &str = "twinlock-trial";
 pub async fn run(runtime_dir: &Path, options: &PamEnable, json: bool) -> Result<(), Failure> {
     let undo_after = undo_after(&options.undo_after)?;
     let root = Root::new(Path::new("/"));
-    let ledger = Ledger::open(&root)?;
-    if let Some(pending) = ledger.pending()? {
-        return Err(Failure::new(NO, waiting(&pending)));
-    }
+    nothing_waits(ledger::pending(&root)?)?;
     let folders = Folders::below(root.folder(), &[]);
     let planned = Planned::make(options, &root, &folders)?;
     if planned.entries.is_empty() {
@@ -60,6 +57,14 @@ pub async fn run(runtime_dir: &Path, options: &PamEnable, json: bool) -> Result<
     if !options.yes {
         agree(json).await?;
     }
+    // Not before: a question that nobody answers would keep everybody else from undoing and disabling.
+    let ledger = Ledger::open(&root)?;
+    nothing_waits(ledger.pending()?)?;
+    if !planned.same(&Planned::make(options, &root, &folders)?) {
+        let why =
+            "a file was changed since the difference was shown; nothing has changed by this: run it again";
+        return Err(Failure::new(NO, why));
+    }
     try_out(&planned, &folders, options, &daemon).await?;
     let pending = pending(planned.entries.clone(), undo_after);
     let warnings = Making {
@@ -78,6 +83,10 @@ pub async fn run(runtime_dir: &Path, options: &PamEnable, json: bool) -> Result<
         told::tell(runtime_dir, true, service, kept).await;
     }
     report(pending.deadline, &services, json)
+}
+
+fn nothing_waits(pending: Option<Pending>) -> Result<(), Failure> {
+    pending.map_or(Ok(()), |pending| Err(Failure::new(NO, waiting(&pending))))
 }
 
 /// A change that waits already.

@@ -85,7 +85,11 @@ impl Making<'_> {
     }
 
     fn write(&self, pending: &Pending) -> Result<(), Failure> {
-        for Edit { path, after, .. } in &self.planned.edits {
+        for Edit { path, before, after } in &self.planned.edits {
+            // The new stack was tried meanwhile, which takes seconds.
+            if file::read(&self.root.at(path))? != *before {
+                return Err(Failure::new(NO, format!("{path} was changed by somebody meanwhile")));
+            }
             file::put(&self.root.at(path), after.as_deref())?;
         }
         for entry in &pending.entries {

@@ -78,7 +78,7 @@ impl View {
     fn ask(text: &str, user: &str) -> Result<Self, Failure> {
         let config = format!("{text}Include {}\n", sshd::CONFIG);
         let user = format!("user={user},host=localhost,addr=127.0.0.1");
-        let out = sshd::ask(&["-T", "-f", "/dev/stdin", "-C", &user], &config)?;
+        let out = sshd::ask(&["-T", "-f", "/proc/self/fd/0", "-C", &user], &config)?;
         if !out.status.success() {
             return Err(Failure::new(NO, format!("sshd does not say what it allows: {}", sshd::said(&out))));
         }

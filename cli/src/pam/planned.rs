@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A file that the command writes, or has written.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
     pub path: String,
     pub before: Option<Vec<u8>>,
@@ -204,6 +204,11 @@ impl Planned {
             None => self.entry("sshd", first == First::Key, Manner::Lines, vec![path]),
         }
         Ok(())
+    }
+
+    /// Whether a later plan does to the same files the same.
+    pub fn same(&self, later: &Self) -> bool {
+        (&self.edits, &self.expected, &self.texts) == (&later.edits, &later.expected, &later.texts)
     }
 
     /// What comes before the code at sshd, where its methods change.
