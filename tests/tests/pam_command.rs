@@ -166,7 +166,7 @@ fn a_host_of_keys_lets_no_password_in_unless_that_is_said() {
     let world = World::new();
     let _daemon = world.daemon();
     let _phone = world.enroll("alice");
-    let _sshd = debians_sshd(&world);
+    let sshd = debians_sshd(&world);
     sh("sed -i '1i PasswordAuthentication no' /etc/ssh/sshd_config; passwd -l alice");
     let before = files();
     refused(&["pam", "enable", "--yes", "--try-as", "alice"], "so far nobody logs in by a password alone");
@@ -189,9 +189,17 @@ fn a_host_of_keys_lets_no_password_in_unless_that_is_said() {
     assert!(!said.contains("has no password") && said.contains("a code is asked too"), "{said}");
     let _ = done(&root(&["pam", "undo"]));
     // Not even with a key before the password: that would be less than there was.
-    sh("sed -i '1s/.*/AuthenticationMethods publickey,password/' /etc/ssh/sshd_config");
+    sh(
+        "sed -i 1d /etc/ssh/sshd_config; echo 'AuthenticationMethods publickey,password' >>/etc/ssh/sshd_config",
+    );
     refused(&["pam", "enable", "--yes", "--try-as", "alice"], "so far nobody logs in by a password alone");
     assert!(done(&enable(&["--key"])).contains("So far a key alone lets nobody in"));
+    let _ = done(&root(&["pam", "undo"]));
+    // Where systemd listens for sshd, its folder is not there yet.
+    drop(sshd);
+    sh("rmdir /run/sshd");
+    let _ = done(&enable(&["--key"]));
+    assert_eq!(sh("stat -c '%a %U' /run/sshd").trim(), "755 root");
 }
 
 #[test]
@@ -239,7 +247,8 @@ fn nobody_confirms_and_it_is_undone_though_the_shell_is_gone() {
         "setsid sh -c 'twinlock pam enable --yes --try-as alice --undo-after 4s >/root/said; kill -HUP 0' || true",
     );
     assert_ne!(files(), before);
-    assert!(fs::read_to_string("/root/said").unwrap().contains("Else all of this is undone at"));
+    let said = fs::read_to_string("/root/said").unwrap();
+    assert!(said.contains("Else all of this is undone at") && said.contains("not by a reboot"), "{said}");
     wait::until("the undo", 20, || (files() == before).then_some(()));
     wait::until("the ledger", 5, || status()["waiting"].is_null().then_some(()));
     let trail = wait::until("the trail", 5, || {
@@ -380,6 +389,13 @@ fn all_services_at_once_by_pam_auth_update() {
     let service = seen["services"].as_array().unwrap().iter().find(|each| each["service"] == "sudo").unwrap();
     assert_eq!(service["written_by"], "/etc/pam.d/common-auth");
     let _ = done(&root(&["pam", "undo"]));
+    assert_eq!(files(), before);
+    // Nobody is asked twice, and the ledger keeps what it knows of sshd.
+    let _ = done(&enable(&["--undo-after", "0"]));
+    let all = ["pam", "enable", "--yes", "--service", "common-auth", "--try-as", "alice"];
+    refused(&all, "sshd would be asked twice");
+    refused(&[&all[..], &["--service", "sudo"]].concat(), "sshd, sudo would be asked twice");
+    let _ = done(&root(&["pam", "disable", "--yes"]));
     assert_eq!(files(), before);
     // Switched on by hand: it goes the same way.
     sh("DEBIAN_FRONTEND=noninteractive pam-auth-update --enable twinlock");

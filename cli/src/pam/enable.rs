@@ -17,12 +17,14 @@ use super::{
 use crate::{
     admin,
     args::PamEnable,
-    doctor::stack::Folders,
+    doctor::{program, stack::Folders},
     failure::{Failure, NO, answered},
     output::{self, clean, line},
     terminal, when,
 };
 
+/// It undoes at boot what nobody confirmed.
+const BOOT_UNIT: &str = "twinlock-pam-undo.service";
 /// Nobody's name: whoever is not known is asked as everybody is, and refused.
 const NOBODY: &str = "twinlock-trial";
 
@@ -255,5 +257,18 @@ fn report(deadline: Option<i64>, services: &[String], json: bool) -> Result<(), 
     line("Leave this shell open. Log in from another terminal, with a code; with a wrong one too. Then:")?;
     line("    twinlock pam confirm")?;
     line("twinlock doctor names what else there is to do.")?;
-    line(format!("Else all of this is undone at {}, and at a reboot.", when::local(deadline)))
+    let time = when::local(deadline);
+    if at_boot() {
+        return line(format!("Else all of this is undone at {time}, and at a reboot."));
+    }
+    line(format!(
+        "Else all of this is undone at {time}, but not by a reboot before that ({BOOT_UNIT} is not enabled here): \
+         after one, run twinlock pam undo."
+    ))
+}
+
+/// Whether a reboot undoes what nobody confirmed.
+fn at_boot() -> bool {
+    let enabled = || program("systemctl").args(["is-enabled", "--quiet", BOOT_UNIT]).status();
+    Path::new("/run/systemd/system").exists() && enabled().is_ok_and(|status| status.success())
 }
