@@ -517,8 +517,16 @@ fn where_a_file_cannot_be_written_all_is_as_it_was() {
     assert_eq!(files(), before);
     // sshd that does not take it: a file that it reads before says otherwise.
     fs::write("/etc/ssh/sshd_config.d/00-before.conf", "AuthenticationMethods any\n").unwrap();
+    refused(
+        &["pam", "enable", "--yes", "--try-as", "alice"],
+        "sshd does not take what the new file would say: /etc/ssh/sshd_config.d/00-before.conf line 1",
+    );
+    fs::write("/etc/ssh/sshd_config.d/00-before.conf", "AuthenticationMethods publickey\n").unwrap();
     let before = files();
-    refused(&["pam", "enable", "--yes", "--try-as", "alice"], "sshd does not take what");
+    refused(
+        &["pam", "enable", "--yes", "--passwords", "--try-as", "alice"],
+        "sshd does not take what /etc/ssh/sshd_config.d/00-twinlock.conf says",
+    );
     assert_eq!(files(), before);
     assert!(status()["waiting"].is_null());
 }

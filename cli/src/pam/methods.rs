@@ -80,7 +80,12 @@ impl View {
         let user = format!("user={user},host=localhost,addr=127.0.0.1");
         let out = sshd::ask(&["-T", "-f", "/proc/self/fd/0", "-C", &user], &config)?;
         if !out.status.success() {
-            return Err(Failure::new(NO, format!("sshd does not say what it allows: {}", sshd::said(&out))));
+            let what =
+                if text.is_empty() { "say what it allows" } else { "take what the new file would say" };
+            return Err(Failure::new(
+                NO,
+                format!("sshd does not {what}: {}; nothing has changed", sshd::said(&out)),
+            ));
         }
         let effective = Effective::parse(&String::from_utf8_lossy(&out.stdout));
         Ok(Self { ways: ways(&effective), effective })
