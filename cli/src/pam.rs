@@ -12,6 +12,7 @@ mod enable;
 mod file;
 mod ledger;
 mod make;
+mod methods;
 mod out;
 mod plan;
 mod planned;

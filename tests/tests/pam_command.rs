@@ -162,6 +162,80 @@ fn a_key_and_a_code_in_place_of_the_password() {
 }
 
 #[test]
+fn a_host_of_keys_lets_no_password_in_unless_that_is_said() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    let _phone = world.enroll("alice");
+    let sshd = debians_sshd(&world);
+    sh("sed -i '1i PasswordAuthentication no' /etc/ssh/sshd_config; passwd -l alice");
+    let before = files();
+    refused(&["pam", "enable", "--yes", "--try-as", "alice"], "so far nobody logs in by a password alone");
+    assert_eq!(files(), before);
+    // Who is going to be locked out is said, and by whom.
+    let said = done(&enable(&["--passwords"]));
+    for part in [
+        "Logins by publickey alone, which sshd allows now, end: whoever has no password is locked out.",
+        "Root cannot log in by ssh then: with PermitRootLogin without-password",
+        "alice has no password to log in by",
+        "root is refused at keyboard-interactive, the only way there is",
+    ] {
+        assert!(said.contains(part), "{part:?}: {said}");
+    }
+    // Policy asks root nothing, and root is locked out all the same.
+    let doctor = String::from_utf8_lossy(&root(&["doctor"]).stdout).into_owned();
+    assert!(doctor.contains("root is refused at keyboard-interactive, the only way there is"), "{doctor}");
+    let _ = done(&root(&["pam", "undo"]));
+    let said = done(&enable(&["--key"]));
+    assert!(!said.contains("has no password") && said.contains("a code is asked too"), "{said}");
+    let _ = done(&root(&["pam", "undo"]));
+    // Not even with a key before the password: that would be less than there was.
+    sh(
+        "sed -i 1d /etc/ssh/sshd_config; echo 'AuthenticationMethods publickey,password' >>/etc/ssh/sshd_config",
+    );
+    refused(&["pam", "enable", "--yes", "--try-as", "alice"], "so far nobody logs in by a password alone");
+    assert!(done(&enable(&["--key"])).contains("So far a key alone lets nobody in"));
+    let _ = done(&root(&["pam", "undo"]));
+    // Where systemd listens for sshd, its folder is not there yet.
+    drop(sshd);
+    sh("rmdir /run/sshd");
+    let _ = done(&enable(&["--key"]));
+    assert_eq!(sh("stat -c '%a %U' /run/sshd").trim(), "755 root");
+}
+
+#[test]
+fn while_it_waits_for_an_answer_files_are_edited_and_others_work() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    let _phone = world.enroll("alice");
+    let asked = |service: &str| {
+        let mut command = Command::new("twinlock");
+        command.args(["pam", "enable", "--try-as", "alice", "--service", service]);
+        let mut terminal = Terminal::run(command);
+        terminal.expect("Type yes to go on: ");
+        terminal
+    };
+    let mut terminal = asked("sudo");
+    sh("echo '# a word of somebody' >>/etc/pam.d/sudo");
+    let before = files();
+    // Whoever forgot the question keeps nobody from anything.
+    let _ = done(&enable(&["--service", "su"]));
+    let _ = done(&root(&["pam", "undo"]));
+    assert_eq!(files(), before);
+    terminal.type_line("yes");
+    let said = terminal.finish().0;
+    assert!(said.contains("a file was changed since the difference was shown"), "{said}");
+    assert_eq!(files(), before);
+    // Another change came first.
+    let mut terminal = asked("su");
+    let _ = done(&enable(&["--service", "sudo"]));
+    terminal.type_line("yes");
+    let said = terminal.finish().0;
+    assert!(said.contains("sudo waits to be confirmed"), "{said}");
+    let _ = done(&root(&["pam", "undo"]));
+    assert_eq!(files(), before);
+}
+
+#[test]
 fn nobody_confirms_and_it_is_undone_though_the_shell_is_gone() {
     let world = World::new();
     let _daemon = world.daemon();
@@ -173,7 +247,8 @@ fn nobody_confirms_and_it_is_undone_though_the_shell_is_gone() {
         "setsid sh -c 'twinlock pam enable --yes --try-as alice --undo-after 4s >/root/said; kill -HUP 0' || true",
     );
     assert_ne!(files(), before);
-    assert!(fs::read_to_string("/root/said").unwrap().contains("Else all of this is undone at"));
+    let said = fs::read_to_string("/root/said").unwrap();
+    assert!(said.contains("Else all of this is undone at") && said.contains("not by a reboot"), "{said}");
     wait::until("the undo", 20, || (files() == before).then_some(()));
     wait::until("the ledger", 5, || status()["waiting"].is_null().then_some(()));
     let trail = wait::until("the trail", 5, || {
@@ -315,6 +390,13 @@ fn all_services_at_once_by_pam_auth_update() {
     assert_eq!(service["written_by"], "/etc/pam.d/common-auth");
     let _ = done(&root(&["pam", "undo"]));
     assert_eq!(files(), before);
+    // Nobody is asked twice, and the ledger keeps what it knows of sshd.
+    let _ = done(&enable(&["--undo-after", "0"]));
+    let all = ["pam", "enable", "--yes", "--service", "common-auth", "--try-as", "alice"];
+    refused(&all, "sshd would be asked twice");
+    refused(&[&all[..], &["--service", "sudo"]].concat(), "sshd, sudo would be asked twice");
+    let _ = done(&root(&["pam", "disable", "--yes"]));
+    assert_eq!(files(), before);
     // Switched on by hand: it goes the same way.
     sh("DEBIAN_FRONTEND=noninteractive pam-auth-update --enable twinlock");
     refused(&["pam", "disable", "--yes"], "sshd still asks, by /etc/pam.d/common-auth");
@@ -435,8 +517,16 @@ fn where_a_file_cannot_be_written_all_is_as_it_was() {
     assert_eq!(files(), before);
     // sshd that does not take it: a file that it reads before says otherwise.
     fs::write("/etc/ssh/sshd_config.d/00-before.conf", "AuthenticationMethods any\n").unwrap();
+    refused(
+        &["pam", "enable", "--yes", "--try-as", "alice"],
+        "sshd does not take what the new file would say: /etc/ssh/sshd_config.d/00-before.conf line 1",
+    );
+    fs::write("/etc/ssh/sshd_config.d/00-before.conf", "AuthenticationMethods publickey\n").unwrap();
     let before = files();
-    refused(&["pam", "enable", "--yes", "--try-as", "alice"], "sshd does not take what");
+    refused(
+        &["pam", "enable", "--yes", "--passwords", "--try-as", "alice"],
+        "sshd does not take what /etc/ssh/sshd_config.d/00-twinlock.conf says",
+    );
     assert_eq!(files(), before);
     assert!(status()["waiting"].is_null());
 }

@@ -33,6 +33,9 @@ pub struct PamEnable {
     /// sshd: an SSH key and a code, in place of password and code
     #[arg(long)]
     pub key: bool,
+    /// sshd: let passwords in (each with a code, where policy asks for one), though sshd takes none so far
+    #[arg(long, conflicts_with = "key")]
+    pub passwords: bool,
     /// login: ask root too, who then cannot log in at the console while twinlockd is down
     #[arg(long)]
     pub ask_root: bool,

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use finding::once;
 pub use finding::{Finding, Severity};
 pub use host::program;
-use sshd::{Disk, Effective, Pam};
+use sshd::{Disk, Pam};
+pub use sshd::{Effective, Way, ways};
 use stack::{Folders, Report};
 
 use crate::{
@@ -67,12 +68,6 @@ pub fn sshd(files: &Folders, account_services: &[String], asks_root: bool) -> Ve
             Err(error) => findings.push(sshd::unanswered(&probe, &error.to_string())),
         }
     }
-    // Whom policy releases is not asked, so what sshd would make of root's answer does not matter.
-    if !asks_root {
-        for (probe, _) in &mut answers {
-            probe.root = false;
-        }
-    }
     findings.extend(host::other_servers());
     let mut services: Vec<String> = answers.iter().map(|(_, each)| each.pam_service().to_owned()).collect();
     services.sort_unstable();
@@ -82,7 +77,7 @@ pub fn sshd(files: &Folders, account_services: &[String], asks_root: bool) -> Ve
         let acting = account_services.contains(&service);
         let of_service: Vec<_> =
             answers.iter().filter(|(_, each)| each.pam_service() == service).cloned().collect();
-        findings.extend(sshd::judge(&of_service, &Pam::of(&report, acting)));
+        findings.extend(sshd::judge(&of_service, &Pam { asks_root, ..Pam::of(&report, acting) }));
     }
     findings
 }

@@ -18,6 +18,7 @@ mod tests;
 pub use self::{
     effective::Effective,
     matching::{People, probes},
+    methods::{Way, ways},
     source::Disk,
     verdict::{Pam, judge, unanswered},
 };

@@ -49,6 +49,7 @@ fn pam() -> Pam {
         hidden: false,
         timeout: 110,
         account: false,
+        asks_root: true,
     }
 }
 
@@ -455,4 +456,17 @@ fn patterns_are_those_of_ssh_config() {
     assert!(
         pattern::address_in("10.0.0.0/31", "10.0.0.1") && !pattern::address_in("10.0.0.0/31", "10.0.0.2")
     );
+}
+
+#[test]
+fn root_whom_policy_releases_is_refused_all_the_same_where_no_other_way_is() {
+    let released = Pam { asks_root: false, ..pam() };
+    let only = "root is refused at keyboard-interactive, the only way there is";
+    let alone = recipe(&[
+        ("permitrootlogin", "without-password"),
+        ("authenticationmethods", "keyboard-interactive:pam"),
+    ]);
+    said(&judged(&alone, &released), &[(Warning, only)]);
+    let with_key = recipe(&[("permitrootlogin", "without-password")]);
+    said(&judged(&with_key, &released), &[(Warning, only)]);
 }

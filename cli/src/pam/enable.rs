@@ -7,8 +7,9 @@ use twinlock_proto::v1::{ExplainRequest, ShowDaemonRequest, explanation::Outcome
 use super::{
     diff,
     file::Root,
-    ledger::{Entry, Ledger, Pending},
+    ledger::{self, Entry, Ledger, Pending},
     make::Making,
+    methods,
     planned::{Edit, Overlay, Planned},
     told,
     trial::Trial,
@@ -16,12 +17,14 @@ use super::{
 use crate::{
     admin,
     args::PamEnable,
-    doctor::stack::Folders,
+    doctor::{program, stack::Folders},
     failure::{Failure, NO, answered},
     output::{self, clean, line},
     terminal, when,
 };
 
+/// It undoes at boot what nobody confirmed.
+const BOOT_UNIT: &str = "twinlock-pam-undo.service";
 /// Nobody's name: whoever is not known is asked as everybody is, and refused.
 const NOBODY: &str = "twinlock-trial";
 
@@ -29,10 +32,7 @@ const NOBODY: &str = "twinlock-trial";
 pub async fn run(runtime_dir: &Path, options: &PamEnable, json: bool) -> Result<(), Failure> {
     let undo_after = undo_after(&options.undo_after)?;
     let root = Root::new(Path::new("/"));
-    let ledger = Ledger::open(&root)?;
-    if let Some(pending) = ledger.pending()? {
-        return Err(Failure::new(NO, waiting(&pending)));
-    }
+    nothing_waits(ledger::pending(&root)?)?;
     let folders = Folders::below(root.folder(), &[]);
     let planned = Planned::make(options, &root, &folders)?;
     if planned.entries.is_empty() {
@@ -44,26 +44,51 @@ pub async fn run(runtime_dir: &Path, options: &PamEnable, json: bool) -> Result<
     }
     let warnings = planned.judged(&folders)?;
     let others = planned.others(&folders);
+    let methods = match planned.sshd() {
+        Some(first) => methods::changes(first, options.passwords, &tried(options))?,
+        None => Vec::new(),
+    };
     let daemon = Daemon::ask(runtime_dir, options, &planned).await?;
     if !json {
         show(&planned)?;
-        for warning in warnings.iter().map(ToString::to_string).chain(daemon.warnings.clone()).chain(others) {
+        let warnings = warnings.iter().map(ToString::to_string);
+        for warning in warnings.chain(daemon.warnings.clone()).chain(others).chain(methods) {
             line(clean(&warning))?;
         }
     }
     if !options.yes {
         agree(json).await?;
     }
+    // Not before: a question that nobody answers would keep everybody else from undoing and disabling.
+    let ledger = Ledger::open(&root)?;
+    nothing_waits(ledger.pending()?)?;
+    if !planned.same(&Planned::make(options, &root, &folders)?) {
+        let why =
+            "a file was changed since the difference was shown; nothing has changed by this: run it again";
+        return Err(Failure::new(NO, why));
+    }
     try_out(&planned, &folders, options, &daemon).await?;
     let pending = pending(planned.entries.clone(), undo_after);
-    Making { root: &root, ledger: &ledger, planned: &planned, account_services: &daemon.account_services }
-        .run(&pending)?;
+    let warnings = Making {
+        root: &root,
+        ledger: &ledger,
+        planned: &planned,
+        account_services: &daemon.account_services,
+    }
+    .run(&pending)?;
+    if !json {
+        warnings.iter().try_for_each(|warning| line(clean(&warning.to_string())))?;
+    }
     let services: Vec<String> = pending.entries.iter().map(|entry| entry.service.clone()).collect();
     let kept = if pending.deadline.is_some() { "written, waits to be confirmed" } else { "written" };
     for service in &services {
         told::tell(runtime_dir, true, service, kept).await;
     }
     report(pending.deadline, &services, json)
+}
+
+fn nothing_waits(pending: Option<Pending>) -> Result<(), Failure> {
+    pending.map_or(Ok(()), |pending| Err(Failure::new(NO, waiting(&pending))))
 }
 
 /// A change that waits already.
@@ -116,7 +141,7 @@ impl Daemon {
         let mut client = admin::client(runtime_dir).await?;
         let state = answered(client.show_daemon(admin::request(ShowDaemonRequest {}))).await?.into_inner();
         let named = options.try_as.clone();
-        let user = named.clone().unwrap_or_else(caller);
+        let user = tried(options);
         let mut all = true;
         let mut warnings = Vec::new();
         for service in &planned.tried {
@@ -148,6 +173,11 @@ impl Daemon {
         let user = Some(user).filter(|_| all && !planned.tried.is_empty());
         Ok(Self { account_services: state.account_services, user, warnings })
     }
+}
+
+/// Whose account is tried.
+fn tried(options: &PamEnable) -> String {
+    options.try_as.clone().unwrap_or_else(caller)
 }
 
 /// The person who stands behind root.
@@ -227,5 +257,18 @@ fn report(deadline: Option<i64>, services: &[String], json: bool) -> Result<(), 
     line("Leave this shell open. Log in from another terminal, with a code; with a wrong one too. Then:")?;
     line("    twinlock pam confirm")?;
     line("twinlock doctor names what else there is to do.")?;
-    line(format!("Else all of this is undone at {}, and at a reboot.", when::local(deadline)))
+    let time = when::local(deadline);
+    if at_boot() {
+        return line(format!("Else all of this is undone at {time}, and at a reboot."));
+    }
+    line(format!(
+        "Else all of this is undone at {time}, but not by a reboot before that ({BOOT_UNIT} is not enabled here): \
+         after one, run twinlock pam undo."
+    ))
+}
+
+/// Whether a reboot undoes what nobody confirmed.
+fn at_boot() -> bool {
+    let enabled = || program("systemctl").args(["is-enabled", "--quiet", BOOT_UNIT]).status();
+    Path::new("/run/systemd/system").exists() && enabled().is_ok_and(|status| status.success())
 }

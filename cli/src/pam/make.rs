@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     doctor::{
-        Severity,
+        Finding, Severity,
         stack::{Folders, judge},
     },
     failure::{Failure, NO},
@@ -30,10 +30,13 @@ pub struct Making<'a> {
 
 impl Making<'_> {
     /// Does all of it, or nothing.
-    pub fn run(&self, pending: &Pending) -> Result<(), Failure> {
+    pub fn run(&self, pending: &Pending) -> Result<Vec<Finding>, Failure> {
         self.keep(pending)?;
         self.ledger.set_pending(Some(pending))?;
-        let Err(failure) = self.arm_and_write(pending) else { return Ok(()) };
+        let failure = match self.arm_and_write(pending) {
+            Ok(warnings) => return Ok(warnings),
+            Err(failure) => failure,
+        };
         match undo::put_back(self.root, self.ledger, pending, true) {
             Ok(_) => Err(Failure::new(failure.code, format!("{failure}; everything is as it was"))),
             Err(worse) => Err(Failure::new(
@@ -66,21 +69,27 @@ impl Making<'_> {
         Ok(())
     }
 
-    fn arm_and_write(&self, pending: &Pending) -> Result<(), Failure> {
+    fn arm_and_write(&self, pending: &Pending) -> Result<Vec<Finding>, Failure> {
         if let Some(deadline) = pending.deadline {
             arm::arm(&pending.name, u64::try_from(deadline - when::seconds()).unwrap_or(1))?;
         }
         self.write(pending)?;
-        self.look(pending)?;
+        let warnings = self.look(pending)?;
         let made = Pending { made: true, ..pending.clone() };
         if pending.deadline.is_none() {
-            return undo::settle(self.root, self.ledger, &made).map(drop);
+            undo::settle(self.root, self.ledger, &made)?;
+        } else {
+            self.ledger.set_pending(Some(&made))?;
         }
-        self.ledger.set_pending(Some(&made))
+        Ok(warnings)
     }
 
     fn write(&self, pending: &Pending) -> Result<(), Failure> {
-        for Edit { path, after, .. } in &self.planned.edits {
+        for Edit { path, before, after } in &self.planned.edits {
+            // The new stack was tried meanwhile, which takes seconds.
+            if file::read(&self.root.at(path))? != *before {
+                return Err(Failure::new(NO, format!("{path} was changed by somebody meanwhile")));
+            }
             file::put(&self.root.at(path), after.as_deref())?;
         }
         for entry in &pending.entries {
@@ -100,7 +109,7 @@ impl Making<'_> {
     }
 
     /// Judges what stands there now, and not what was meant to; sshd hears of it last.
-    fn look(&self, pending: &Pending) -> Result<(), Failure> {
+    fn look(&self, pending: &Pending) -> Result<Vec<Finding>, Failure> {
         let folders = Folders::below(self.root.folder(), &[]);
         for service in &self.planned.tried {
             let report = judge(service, &folders);
@@ -114,9 +123,10 @@ impl Making<'_> {
         let with_drop_in = |path: &String| path == sshd::DROP_IN;
         if let Some(entry) = pending.entries.iter().find(|entry| entry.files.iter().any(with_drop_in)) {
             let first = if entry.key { First::Key } else { First::Password };
-            sshd::check(first, &folders, self.account_services)?;
+            let warnings = sshd::check(first, &folders, self.account_services)?;
             sshd::reload()?;
+            return Ok(warnings);
         }
-        Ok(())
+        Ok(Vec::new())
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A file that the command writes, or has written.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
     pub path: String,
     pub before: Option<Vec<u8>>,
@@ -95,12 +95,33 @@ impl Planned {
                 planned.service(service, options, root, folders)?;
             }
         }
+        if planned.texts.contains_key(debian::SERVICE) {
+            planned.asked_once(folders)?;
+        }
         let first = if options.key { First::Key } else { First::Password };
         let all = services.iter().any(|service| service == debian::SERVICE) && folders.read("sshd").is_ok();
         if !planned.entries.is_empty() && (all || services.iter().any(|service| service == "sshd")) {
             planned.drop_in(first, root)?;
         }
         Ok(planned)
+    }
+
+    /// Who has lines of its own would be asked twice, and sshd's methods would belong to two entries of the ledger.
+    fn asked_once(&self, folders: &Folders) -> Result<(), Failure> {
+        let overlay = Overlay { folders, texts: &self.texts };
+        let common = format!("{}:", debian::FILES[0]);
+        let own = |service: &String| {
+            let Some(at) = places(service, &overlay) else { return false };
+            let twice = at.elsewhere.iter().any(|place| place.starts_with(&common));
+            service != debian::SERVICE && !at.ours.is_empty() && (twice || service == "sshd")
+        };
+        let services: Vec<String> = folders.services().into_iter().filter(own).collect();
+        let Some(first) = services.first() else { return Ok(()) };
+        Err(refused(format!(
+            "{} would be asked twice, by lines of its own and by common-auth; run twinlock pam disable --service \
+             {first} first",
+            services.join(", ")
+        )))
     }
 
     fn service(
@@ -204,6 +225,17 @@ impl Planned {
             None => self.entry("sshd", first == First::Key, Manner::Lines, vec![path]),
         }
         Ok(())
+    }
+
+    /// Whether a later plan does to the same files the same.
+    pub fn same(&self, later: &Self) -> bool {
+        (&self.edits, &self.expected, &self.texts) == (&later.edits, &later.expected, &later.texts)
+    }
+
+    /// What comes before the code at sshd, where its methods change.
+    pub fn sshd(&self) -> Option<First> {
+        let entry = self.entries.iter().find(|entry| entry.files.iter().any(|path| path == sshd::DROP_IN))?;
+        Some(if entry.key { First::Key } else { First::Password })
     }
 
     fn entry(&mut self, service: &str, key: bool, manner: Manner, files: Vec<String>) {

@@ -1,6 +1,12 @@
 //! sshd's part: the methods that show a prompt, in a file of their own, checked before sshd hears of it.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+    process::{Output, Stdio},
+};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -9,12 +15,14 @@ use nix::{
 
 use super::plan::First;
 use crate::{
-    doctor::{self, Severity, program, stack::Folders},
+    doctor::{self, Finding, Severity, program, stack::Folders},
     failure::{Failure, NO},
 };
 
 /// The first file that names a key wins, and distributions ship such files under higher numbers.
 pub const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-twinlock.conf";
+/// What sshd reads.
+pub const CONFIG: &str = "/etc/ssh/sshd_config";
 const SSHD: &str = "/usr/sbin/sshd";
 
 /// What comes before the code, as sshd says it.
@@ -35,19 +43,41 @@ pub fn drop_in(first: First) -> String {
     )
 }
 
-/// Has sshd read its configuration as it is now, and doctor look at what holds.
-pub fn check(first: First, files: &Folders, account_services: &[String]) -> Result<(), Failure> {
-    let refused = |why: String| Failure::new(NO, why);
-    let asked = |arguments: &[&str]| {
-        program(SSHD).args(arguments).output().map_err(|error| refused(format!("cannot run {SSHD}: {error}")))
+/// Runs sshd to ask it something, with this as its input.
+pub fn ask(arguments: &[&str], input: &str) -> Result<Output, Failure> {
+    let run = || {
+        let mut command = program(SSHD);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        // It may end without reading.
+        let _ = child.stdin.take().map(|mut pipe| pipe.write_all(input.as_bytes()));
+        child.wait_with_output()
     };
-    let tested = asked(&["-t"])?;
+    let run = || run().map_err(|error| Failure::new(NO, format!("cannot run {SSHD}: {error}")));
+    let out = run()?;
+    // Where systemd listens for sshd, its folder is made with the first connection.
+    let missing = said(&out).strip_prefix("Missing privilege separation directory: /run/").map(str::to_owned);
+    let Some(name) = missing.filter(|_| !out.status.success()) else { return Ok(out) };
+    let folder = Path::new("/run").join(name);
+    let made = fs::DirBuilder::new().mode(0o755).create(&folder);
+    made.map_err(|error| Failure::of_file(format!("cannot make {}: {error}", folder.display()), &error))?;
+    run()
+}
+
+/// Its first sentence of complaint.
+pub fn said(out: &Output) -> String {
+    let said = String::from_utf8_lossy(&out.stderr);
+    said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason given").to_owned()
+}
+
+/// Has sshd read its configuration as it is now, and doctor look at what holds: what to be warned of.
+pub fn check(first: First, files: &Folders, account_services: &[String]) -> Result<Vec<Finding>, Failure> {
+    let refused = |why: String| Failure::new(NO, why);
+    let tested = ask(&["-t"], "")?;
     if !tested.status.success() {
-        let said = String::from_utf8_lossy(&tested.stderr);
-        let first = said.lines().next().unwrap_or("no reason given");
-        return Err(refused(format!("sshd -t refuses the new configuration: {first}")));
+        return Err(refused(format!("sshd -t refuses the new configuration: {}", said(&tested))));
     }
-    let effective = asked(&["-T"])?;
+    let effective = ask(&["-T"], "")?;
     let wanted = format!("authenticationmethods {}", methods(first));
     if !String::from_utf8_lossy(&effective.stdout).lines().any(|line| line == wanted) {
         return Err(refused(format!(
@@ -59,7 +89,7 @@ pub fn check(first: First, files: &Folders, account_services: &[String]) -> Resu
     let findings = doctor::sshd(files, account_services, false);
     match findings.iter().find(|finding| finding.severity == Severity::Error) {
         Some(error) => Err(refused(error.to_string())),
-        None => Ok(()),
+        None => Ok(findings),
     }
 }
 

@@ -63,6 +63,12 @@ impl Way {
         self.position("password").is_some()
     }
 
+    /// Whether a key is proved on this way.
+    #[must_use]
+    pub fn key(&self) -> bool {
+        self.position("publickey").is_some()
+    }
+
     /// Whether a key has been proved before our line is called.
     #[must_use]
     pub fn key_first(&self) -> bool {

@@ -22,6 +22,8 @@ pub struct Pam {
     pub timeout: u64,
     /// Our account line refuses a login that skipped the auth phase.
     pub account: bool,
+    /// Policy asks root. Whom it releases types nothing that sshd could replace.
+    pub asks_root: bool,
 }
 
 impl Pam {
@@ -36,6 +38,7 @@ impl Pam {
             hidden: report.hidden,
             timeout: report.timeout,
             account: report.account_line && report.account_holds && acting,
+            asks_root: true,
         }
     }
 }
@@ -232,7 +235,7 @@ impl Judge<'_> {
         let sentence = |what: &str| format!("PermitRootLogin {value}: {what}");
         let asked = self.ways.iter().filter(|way| way.asks());
         let silent = self.ways.iter().any(|way| !way.asks() && !way.password());
-        if asked.clone().any(Way::several) || (silent && self.pam.account) {
+        if self.pam.asks_root && (asked.clone().any(Way::several) || (silent && self.pam.account)) {
             return Some(self.error(
                 sentence(
                     "sshd replaces the code that root types by junk, so root with key and code is always \
