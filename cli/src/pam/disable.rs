@@ -7,7 +7,7 @@ use super::{
     file::{self, Root},
     ledger::{self, Entry, Ledger, Manner},
     out::{self, Change},
-    sshd, told,
+    sshd, told, undo,
 };
 use crate::{
     args::PamDisable,
@@ -131,7 +131,8 @@ impl Work {
         let mut changes: Vec<Change> = self.unknown.iter().flat_map(|(_, changes)| changes.clone()).collect();
         for entry in &self.entries {
             for path in &entry.files {
-                if let Some(content) = entry.restored(root, path)? {
+                // What cannot be read is told when the rest is done.
+                if let Ok(Some(out::Back { content, .. })) = out::back(root, entry, path) {
                     changes.push(Change { path: path.clone(), content });
                 }
             }
@@ -151,36 +152,44 @@ impl Work {
 
     /// Takes all of it out; says of which services.
     fn carry_out(self, root: &Root, ledger: &Ledger, options: &PamDisable) -> Result<Vec<String>, Failure> {
-        let mut services = Vec::new();
-        let mut sshd_changed = false;
-        for entry in self.entries.iter().rev() {
-            sshd_changed |= out::put_back(root, entry)?;
-            services.push(entry.service.clone());
-        }
+        let outcome = out::put_all_back(root, &self.entries, true);
+        undo::say(&outcome.notes);
+        let mut services = outcome.services();
+        let mut refused = self.refused;
         for (service, changes) in &self.unknown {
-            for Change { path, content } in changes {
-                file::put(&root.at(path), content.then.as_deref())?;
-                sshd_changed |= path == sshd::DROP_IN;
+            match put(root, changes) {
+                Ok(()) => services.push(service.clone()),
+                Err(failure) => refused = refused.or(Some(failure)),
             }
-            services.push(service.clone());
         }
         let mut enabled = ledger::enabled(root)?;
         enabled.retain(|entry| !services.contains(&entry.service));
         ledger.set_enabled(&enabled)?;
-        if let Some(pending) = ledger.pending()? {
-            ledger.set_pending(None)?;
-            arm::disarm(&pending.name);
+        if let Some(mut pending) = ledger.pending()? {
+            pending.entries.retain(|entry| outcome.failed.contains(entry));
+            if pending.entries.is_empty() {
+                ledger.set_pending(None)?;
+                arm::disarm(&pending.name);
+            } else {
+                ledger.set_pending(Some(&pending))?;
+            }
         }
-        if sshd_changed && root.is_host() {
-            sshd::reload()?;
-        }
-        if let Some(failure) = self.refused {
+        if let Some(failure) = outcome.failure().or(refused) {
             return Err(failure);
         }
         left(root, options)?;
         services.sort_unstable();
         Ok(services)
     }
+}
+
+/// What the ledger does not know. sshd reads at once what holds.
+fn put(root: &Root, changes: &[Change]) -> Result<(), Failure> {
+    for Change { path, content } in changes {
+        file::put(&root.at(path), content.then.as_deref())?;
+    }
+    let sshd = changes.iter().any(|change| change.path == sshd::DROP_IN);
+    if sshd && root.is_host() { sshd::reload() } else { Ok(()) }
 }
 
 /// A line of ours that is there still denies every login once the module is gone.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     authselect, enable,
     file::{self, Root, failed},
-    plan,
+    plan, sshd,
 };
 use crate::{
     failure::{Failure, LATER, NO},
@@ -210,8 +210,16 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
 
 impl Entry {
     /// What a file of it was before, or is after.
-    fn copy(&self, root: &Root, which: &str, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+    pub fn copy(&self, root: &Root, which: &str, path: &str) -> Result<Option<Vec<u8>>, Failure> {
         file::read(&copy(root, &self.copies, which, path))
+    }
+
+    /// Keeps what somebody made of a file, where it cannot stay; says where.
+    pub fn set_aside(&self, root: &Root, path: &str, text: &[u8]) -> Result<PathBuf, Failure> {
+        let copy = copy(root, &self.copies, "changed", path);
+        file::private_folder(copy.parent().unwrap_or(&copy))?;
+        file::put(&copy, Some(text))?;
+        Ok(copy)
     }
 
     /// Whether somebody changed a file since the command wrote it.
@@ -235,6 +243,10 @@ impl Entry {
         let Some(text) = now.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned()) else {
             return Ok(None);
         };
+        if path == sshd::DROP_IN {
+            let then = sshd::without(&text).map(String::into_bytes);
+            return Ok(Some(Content { now, then }).filter(|content| content.now != content.then));
+        }
         if !plan::written(&text) {
             return Ok(None);
         }

@@ -30,9 +30,23 @@ const fn methods(first: First) -> &'static str {
 pub fn drop_in(first: First) -> String {
     format!(
         "# Written by \"twinlock pam enable\", taken out by \"twinlock pam disable\".\n\
+         # Change nothing here; Match blocks belong into another file of this folder.\n\
          UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\nAuthenticationMethods {}\n",
         methods(first)
     )
+}
+
+/// The file without what the command wrote; nothing if that was all of it. Below a Match every line is somebody else's.
+#[must_use]
+pub fn without(text: &str) -> Option<String> {
+    let known = [First::Password, First::Key].map(drop_in);
+    let mut matched = false;
+    let stays = |line: &&str| {
+        matched |= line.trim_start().to_ascii_lowercase().starts_with("match");
+        matched || !known.iter().any(|each| each.lines().any(|ours| ours == line.trim()))
+    };
+    let rest: String = text.split_inclusive('\n').filter(stays).collect();
+    (!rest.trim().is_empty()).then_some(rest)
 }
 
 /// Has sshd read its configuration as it is now, and doctor look at what holds.
