@@ -388,6 +388,81 @@ fn what_somebody_wrote_since_stays_and_doctor_tells() {
 }
 
 #[test]
+fn what_would_be_open_without_our_lines_is_set_aside_and_sshds_file_keeps_what_is_not_ours() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    let _phone = world.enroll("alice");
+    let _sshd = debians_sshd(&world);
+    let before = files();
+    let _ = done(&enable(&["--key"]));
+    let _ = done(&root(&["pam", "confirm"]));
+    sh(&format!("sed -i '1i auth sufficient pam_succeed_if.so quiet user ingroup automation' {STACK}"));
+    let methods = "/etc/ssh/sshd_config.d/00-twinlock.conf";
+    let theirs = "Match User backup\n    PasswordAuthentication no\n";
+    sh(&format!("printf '{}' >>{methods}", theirs.replace('\n', "\\n")));
+    let out = root(&["pam", "disable", "--yes"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success() && said.contains("is as it was before"), "{out:?}");
+    assert!(said.contains("what somebody else wrote there stays"), "{said}");
+    assert_eq!(fs::read_to_string(methods).unwrap(), theirs);
+    let aside = sh(&format!("cat {LEDGER}/*/changed{STACK}"));
+    assert!(aside.contains("ingroup automation"), "{aside}");
+    let _ = root(&["pam", "disable", "--yes"]);
+    assert_eq!(fs::read_to_string(methods).unwrap(), theirs);
+    fs::remove_file(methods).unwrap();
+    assert_eq!(files(), before);
+}
+
+#[test]
+fn what_cannot_be_put_back_keeps_nothing_else_in_and_is_tried_again() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    let _phone = world.enroll("alice");
+    let _sshd = debians_sshd(&world);
+    let before = files();
+    let _ = done(&enable(&["--service", "sshd", "--service", "sudo"]));
+    let blocked = files();
+    sh("mv /etc/pam.d/sudo /root/sudo && ln -s /root/sudo /etc/pam.d/sudo");
+    refused(&["pam", "undo"], "not put back: sudo: /etc/pam.d/sudo is a symbolic link");
+    assert_eq!(status()["waiting"]["services"], serde_json::json!(["sudo"]));
+    let names =
+        |service: &str| fs::read_to_string(format!("/etc/pam.d/{service}")).unwrap().contains("pam_twinlock");
+    assert!(!names("sshd") && names("sudo") && files() != blocked);
+    sh("mv -f /root/sudo /etc/pam.d/sudo");
+    assert_eq!(done(&root(&["pam", "undo"])), "Put back: sudo.\n");
+    assert_eq!(files(), before);
+}
+
+#[test]
+fn without_a_ledger_that_can_be_read_it_goes_by_the_files() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    let _phone = world.enroll("alice");
+    let before = files();
+    let _ = done(&enable(&[]));
+    sh(&format!("echo '{{' >{LEDGER}/pending.json"));
+    refused(&["pam", "undo"], "twinlock pam disable goes without it");
+    let out = root(&["pam", "disable", "--all", "--yes"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success() && said.contains("pending.json.broken-"), "{out:?}");
+    assert_eq!(files(), before);
+}
+
+#[test]
+fn a_file_outside_libpams_folders_that_has_our_line_is_named() {
+    let world = World::new();
+    sh(
+        "mkdir /etc/pam.local && echo 'auth required pam_twinlock.so after_first_factor' >/etc/pam.local/second",
+    );
+    world::stack(
+        "sshd",
+        "auth requisite pam_unix.so\n@include /etc/pam.local/second\naccount required pam_unix.so\n",
+    );
+    refused(&["pam", "disable", "--all", "--yes"], "sshd still asks, by /etc/pam.local/second:1");
+    drop(world);
+}
+
+#[test]
 fn a_disk_that_a_rescue_system_mounted() {
     let world = World::new();
     let _daemon = world.daemon();

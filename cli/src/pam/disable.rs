@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     args::PamDisable,
-    doctor::stack::{Folders, places},
+    doctor::stack::{Files, Folders, places},
     failure::{Failure, NO},
     output::{self, clean, line},
     terminal,
@@ -31,6 +31,9 @@ struct Work {
 /// Carries it out.
 pub async fn run(runtime_dir: &Path, options: &PamDisable, json: bool) -> Result<(), Failure> {
     let root = Root::new(&options.root);
+    if ledger::broken(&root) {
+        undo::say(&Ledger::open(&root)?.set_broken_aside()?);
+    }
     let work = Work::find(&root, options)?;
     if work.is_empty() {
         if let Some(failure) = work.refused {
@@ -77,8 +80,16 @@ impl Work {
         // What waits is undone whole: its files are one change.
         let waits = ledger::pending(root)?.map(|pending| pending.entries).unwrap_or_default();
         let wanted = |service: &str| options.all || options.service.iter().any(|each| each == service);
-        let touched =
-            |entry: &Entry| wanted(&entry.service) || matches!(entry.manner, Manner::Authselect { .. });
+        // sshd's methods came with the profile that makes its stack ask, and go with it.
+        let profiles: Vec<String> = entries
+            .iter()
+            .filter(|entry| entry.manner == Manner::Profile && wanted(&entry.service))
+            .map(|entry| entry.copies.clone())
+            .collect();
+        let methods = |entry: &Entry| entry.files == [sshd::DROP_IN] && profiles.contains(&entry.copies);
+        let touched = |entry: &Entry| {
+            wanted(&entry.service) || methods(entry) || matches!(entry.manner, Manner::Authselect { .. })
+        };
         entries.retain(|entry| !waits.iter().any(|each| each.service == entry.service) && touched(entry));
         entries.extend(waits);
         let mut names = if options.all { folders.names() } else { options.service.clone() };
@@ -195,8 +206,10 @@ fn put(root: &Root, changes: &[Change]) -> Result<(), Failure> {
 /// A line of ours that is there still denies every login once the module is gone.
 fn left(root: &Root, options: &PamDisable) -> Result<(), Failure> {
     let folders = Folders::below(root.folder(), &[]);
-    let names = if options.all { folders.names() } else { options.service.clone() };
-    for name in names {
+    let all = folders.names();
+    let path = |name: &String| folders.read(name).ok().map(|(path, _)| path);
+    let names_of_files: Vec<String> = all.iter().filter_map(path).collect();
+    for name in if options.all { all } else { options.service.clone() } {
         let Some(places) = places(&name, &folders) else { continue };
         if let Some(number) = places.ours.first() {
             let path = places.path;
@@ -205,11 +218,17 @@ fn left(root: &Root, options: &PamDisable) -> Result<(), Failure> {
                 format!("{path}:{number} has a line of pam_twinlock.so still: take it out by hand"),
             ));
         }
-        if let (Some(place), false) = (places.elsewhere.first(), options.all) {
-            let what = format!(
-                "{name} still asks, by {place}; run twinlock pam disable for the service of that name"
-            );
-            return Err(Failure::new(NO, what));
+        // With --all, the service of that name has been seen to; a file outside libpam's folders is none.
+        let outside = |place: &&String| {
+            place.rsplit_once(':').is_none_or(|(file, _)| !names_of_files.iter().any(|each| each == file))
+        };
+        if let Some(place) = places.elsewhere.iter().find(|place| !options.all || outside(place)) {
+            let what = if options.all {
+                "take our line out there by hand"
+            } else {
+                "run twinlock pam disable for the service of that name"
+            };
+            return Err(Failure::new(NO, format!("{name} still asks, by {place}; {what}")));
         }
     }
     Ok(())

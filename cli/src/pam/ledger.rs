@@ -118,6 +118,22 @@ impl Ledger {
         file::put(&self.root.at(FOLDER).join(ENABLED), text.as_deref())
     }
 
+    /// Moves what cannot be understood out of the way: the files have our comments, which are enough to go by. Says so.
+    pub fn set_broken_aside(&self) -> Result<Vec<String>, Failure> {
+        let mut notes = Vec::new();
+        for name in unread(&self.root) {
+            let path = self.root.at(FOLDER).join(name);
+            let aside = path.with_file_name(format!("{name}.broken-{}", when::stamp()));
+            fs::rename(&path, &aside).map_err(|error| failed("move", &path, &error))?;
+            notes.push(format!(
+                "{} cannot be understood and is {} now; the comments in the files say what to take out",
+                path.display(),
+                aside.display()
+            ));
+        }
+        Ok(notes)
+    }
+
     /// Keeps a file as it is and as it will be.
     pub fn keep(
         &self,
@@ -144,6 +160,22 @@ pub fn pending(root: &Root) -> Result<Option<Pending>, Failure> {
 /// What was confirmed.
 pub fn enabled(root: &Root) -> Result<Vec<Entry>, Failure> {
     Ok(load(&root.at(FOLDER).join(ENABLED))?.unwrap_or_default())
+}
+
+/// Whether something is there that cannot be understood.
+pub fn broken(root: &Root) -> bool {
+    !unread(root).is_empty()
+}
+
+fn unread(root: &Root) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    if pending(root).is_err() {
+        names.push(PENDING);
+    }
+    if enabled(root).is_err() {
+        names.push(ENABLED);
+    }
+    names
 }
 
 /// What an administrator should know of what was done.
@@ -199,7 +231,7 @@ fn copy(root: &Root, copies: &str, which: &str, path: &str) -> PathBuf {
 fn load<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Option<T>, Failure> {
     let Some(text) = file::read(path)? else { return Ok(None) };
     serde_json::from_slice(&text).map(Some).map_err(|error| {
-        let what = "remove it if you know that the stacks are as they should be (twinlock doctor)";
+        let what = "twinlock pam disable goes without it, by the comments in the files (see twinlock doctor)";
         Failure::new(NO, format!("{} cannot be understood ({error}); {what}", path.display()))
     })
 }

@@ -138,7 +138,8 @@ pub fn unknown(root: &Root, folders: &Folders, service: &str) -> Result<Vec<Chan
     let text = String::from_utf8_lossy(&now).into_owned();
     let mut then = plan::without(&text);
     if then != text {
-        let old = if plan::first(&text) == Some(plan::First::Key) { ASKS } else { &plan::without_jump(&text) };
+        let old =
+            if plan::first(&text) == Some(plan::First::Key) { ASKS } else { &plan::without_jump(&text) };
         stays_a_stack(service, &places.path, folders, (old, &then))?;
     }
     let by_hand = plan::without_by_hand(&then);
@@ -184,12 +185,7 @@ fn without_us(service: &str, folders: &Folders, (before, after): (&str, &str)) -
     bare(service, &before, &after)
 }
 
-fn stays_a_stack(
-    service: &str,
-    path: &str,
-    folders: &Folders,
-    texts: (&str, &str),
-) -> Result<(), Failure> {
+fn stays_a_stack(service: &str, path: &str, folders: &Folders, texts: (&str, &str)) -> Result<(), Failure> {
     let why = match without_us(service, folders, texts) {
         Bare::Sound => return Ok(()),
         Bare::Open => "without our line it lets everybody in, with no password and no key: put back the line that asks the \

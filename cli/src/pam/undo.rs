@@ -139,12 +139,7 @@ pub fn put_back(
 }
 
 /// The same, of all that can be put back; what cannot stays in the ledger, to be tried again.
-fn put_back_each(
-    root: &Root,
-    ledger: &Ledger,
-    pending: &Pending,
-    reload: bool,
-) -> Result<Outcome, Failure> {
+fn put_back_each(root: &Root, ledger: &Ledger, pending: &Pending, reload: bool) -> Result<Outcome, Failure> {
     let outcome = out::put_all_back(root, &pending.entries, reload);
     if !outcome.failed.is_empty() {
         ledger.set_pending(Some(&Pending { entries: outcome.failed.clone(), ..pending.clone() }))?;
