@@ -9,10 +9,10 @@ take_out_of_stacks() {
 	# includes them, as it may include files that are elsewhere: the command sees that.
 	left=$(
 		grep -Rls '^[^#]*pam_twinlock\.so' /etc/pam.conf /etc/pam.d /usr/lib/pam.d |
-			grep -Ev '(/\.[^/]*|~|\.bak|\.orig|\.pam-old|\.(rpm|dpkg-)[a-z]*)$'
-		if command -v twinlock >/dev/null; then
-			twinlock pam status --json 2>/dev/null | sed -n 's/^ *"service": "\(.*\)",*$/the stack of \1/p'
-		fi
+			grep -Ev '(/\.[^/]*|~|\.bak|\.orig|\.pam-old|\.(rpm|dpkg-)[a-z]*)$' ||
+			if command -v twinlock >/dev/null; then
+				twinlock pam status --json 2>/dev/null | sed -n 's/^ *"service": "\(.*\)",*$/the stack of \1/p'
+			fi
 	) || true
 	[ "$left" ] || return 0
 	cat >&2 <<END

@@ -315,6 +315,11 @@ fn all_services_at_once_by_pam_auth_update() {
     assert_eq!(service["written_by"], "/etc/pam.d/common-auth");
     let _ = done(&root(&["pam", "undo"]));
     assert_eq!(files(), before);
+    // sshd's methods go with it.
+    let _ = done(&enable(&["--service", "common-auth"]));
+    let _ = done(&root(&["pam", "confirm"]));
+    let _ = done(&root(&["pam", "disable", "--service", "common-auth", "--yes"]));
+    assert_eq!(files(), before);
     // Switched on by hand: it goes the same way.
     sh("DEBIAN_FRONTEND=noninteractive pam-auth-update --enable twinlock");
     refused(&["pam", "disable", "--yes"], "sshd still asks, by /etc/pam.d/common-auth");
@@ -411,6 +416,23 @@ fn what_would_be_open_without_our_lines_is_set_aside_and_sshds_file_keeps_what_i
     assert_eq!(fs::read_to_string(methods).unwrap(), theirs);
     fs::remove_file(methods).unwrap();
     assert_eq!(files(), before);
+}
+
+#[test]
+fn what_a_person_tidied_away_is_had_from_before() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    let _phone = world.enroll("alice");
+    let _sshd = debians_sshd(&world);
+    let before = files();
+    let _ = done(&enable(&["--key"]));
+    sh(&format!("sed -i '/^#was#/d' {STACK}"));
+    let _ = done(&root(&["pam", "undo"]));
+    assert_eq!(files(), before);
+    // No ledger to have it from: nothing is taken out that would leave the stack open.
+    let _ = done(&enable(&["--key", "--undo-after", "0"]));
+    sh(&format!("sed -i '/^#was#/d' {STACK}; rm -r {LEDGER}"));
+    refused(&["pam", "disable", "--yes"], "lets everybody in, with no password and no key");
 }
 
 #[test]

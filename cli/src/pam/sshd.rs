@@ -104,3 +104,19 @@ pub fn reload() -> Result<(), Failure> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_command_did_not_write_stays() {
+        for first in [First::Password, First::Key] {
+            assert_eq!(without(&drop_in(first)), None);
+        }
+        let theirs = "LogLevel VERBOSE\nMatch User backup\n    PasswordAuthentication no\n";
+        let edited = format!("{}{theirs}", drop_in(First::Key));
+        assert_eq!(without(&edited).as_deref(), Some(theirs));
+        assert_eq!(without(theirs).as_deref(), Some(theirs));
+    }
+}
