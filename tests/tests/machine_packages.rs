@@ -121,8 +121,9 @@ fn removal_is_refused_while_a_line_would_deny_every_login() {
                  auth required pam_permit.so\n\
                  account required pam_unix.so\nsession required pam_permit.so\n";
     world::stack("sudo", stack);
-    // A copy of dpkg's is no stack.
+    // Copies of dpkg's and of editors are no stacks.
     world::stack("su.dpkg-old", stack);
+    world::stack("sudo.bak", stack);
     for package in ["libpam-twinlock", "twinlock"] {
         let out = apt("remove", &[package]);
         assert!(!out.status.success(), "{out:?}");

@@ -35,7 +35,10 @@ fn installed(packages: &[&str]) -> Machine {
 fn configure(text: &str) {
     fs::write("/etc/twinlock/twinlock.d/test.toml", text).unwrap();
     sh("chmod 0640 /etc/twinlock/twinlock.d/test.toml");
-    systemctl("reload twinlockd");
+    let reloads = || sh("journalctl --sync; journalctl -u twinlockd -o cat | grep -cx reloaded || true");
+    let before = reloads();
+    systemctl("reload twinlockd"); // it only sends the signal
+    wait::until("reloaded", 10, || (reloads() != before).then_some(()));
 }
 
 fn gets_in(user: &str, code: &str) {

@@ -397,6 +397,11 @@ fn all_services_at_once_by_pam_auth_update() {
     refused(&[&all[..], &["--service", "sudo"]].concat(), "sshd, sudo would be asked twice");
     let _ = done(&root(&["pam", "disable", "--yes"]));
     assert_eq!(files(), before);
+    // sshd's methods go with it.
+    let _ = done(&enable(&["--service", "common-auth"]));
+    let _ = done(&root(&["pam", "confirm"]));
+    let _ = done(&root(&["pam", "disable", "--service", "common-auth", "--yes"]));
+    assert_eq!(files(), before);
     // Switched on by hand: it goes the same way.
     sh("DEBIAN_FRONTEND=noninteractive pam-auth-update --enable twinlock");
     refused(&["pam", "disable", "--yes"], "sshd still asks, by /etc/pam.d/common-auth");
@@ -467,6 +472,98 @@ fn what_somebody_wrote_since_stays_and_doctor_tells() {
         .unwrap();
     assert!(!out.status.success());
     assert!(doctor().contains("twinlock pam: error: a change of sshd was interrupted"), "{}", doctor());
+}
+
+#[test]
+fn what_would_be_open_without_our_lines_is_set_aside_and_sshds_file_keeps_what_is_not_ours() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    let _phone = world.enroll("alice");
+    let _sshd = debians_sshd(&world);
+    let before = files();
+    let _ = done(&enable(&["--key"]));
+    let _ = done(&root(&["pam", "confirm"]));
+    sh(&format!("sed -i '1i auth sufficient pam_succeed_if.so quiet user ingroup automation' {STACK}"));
+    let methods = "/etc/ssh/sshd_config.d/00-twinlock.conf";
+    let theirs = "Match User backup\n    PasswordAuthentication no\n";
+    sh(&format!("printf '{}' >>{methods}", theirs.replace('\n', "\\n")));
+    let out = root(&["pam", "disable", "--yes"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success() && said.contains("is as it was before"), "{out:?}");
+    assert!(said.contains("what somebody else wrote there stays"), "{said}");
+    assert_eq!(fs::read_to_string(methods).unwrap(), theirs);
+    let aside = sh(&format!("cat {LEDGER}/*/changed{STACK}"));
+    assert!(aside.contains("ingroup automation"), "{aside}");
+    let _ = root(&["pam", "disable", "--yes"]);
+    assert_eq!(fs::read_to_string(methods).unwrap(), theirs);
+    fs::remove_file(methods).unwrap();
+    assert_eq!(files(), before);
+}
+
+#[test]
+fn what_a_person_tidied_away_is_had_from_before() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    let _phone = world.enroll("alice");
+    let _sshd = debians_sshd(&world);
+    let before = files();
+    let _ = done(&enable(&["--key"]));
+    sh(&format!("sed -i '/^#was#/d' {STACK}"));
+    let _ = done(&root(&["pam", "undo"]));
+    assert_eq!(files(), before);
+    // No ledger to have it from: nothing is taken out that would leave the stack open.
+    let _ = done(&enable(&["--key", "--undo-after", "0"]));
+    sh(&format!("sed -i '/^#was#/d; 1i auth optional pam_permit.so' {STACK}; rm -r {LEDGER}"));
+    refused(&["pam", "disable", "--yes"], "lets everybody in, with no password and no key");
+}
+
+#[test]
+fn what_cannot_be_put_back_keeps_nothing_else_in_and_is_tried_again() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    let _phone = world.enroll("alice");
+    let _sshd = debians_sshd(&world);
+    let before = files();
+    let _ = done(&enable(&["--service", "sshd", "--service", "sudo"]));
+    let blocked = files();
+    sh("mv /etc/pam.d/sudo /root/sudo && ln -s /root/sudo /etc/pam.d/sudo");
+    refused(&["pam", "undo"], "not put back: sudo: /etc/pam.d/sudo is a symbolic link");
+    assert_eq!(status()["waiting"]["services"], serde_json::json!(["sudo"]));
+    let names =
+        |service: &str| fs::read_to_string(format!("/etc/pam.d/{service}")).unwrap().contains("pam_twinlock");
+    assert!(!names("sshd") && names("sudo") && files() != blocked);
+    sh("mv -f /root/sudo /etc/pam.d/sudo");
+    assert_eq!(done(&root(&["pam", "undo"])), "Put back: sudo.\n");
+    assert_eq!(files(), before);
+}
+
+#[test]
+fn without_a_ledger_that_can_be_read_it_goes_by_the_files() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    let _phone = world.enroll("alice");
+    let before = files();
+    let _ = done(&enable(&[]));
+    sh(&format!("echo '{{' >{LEDGER}/pending.json"));
+    refused(&["pam", "undo"], "twinlock pam disable goes without it");
+    let out = root(&["pam", "disable", "--all", "--yes"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success() && said.contains("pending.json.broken-"), "{out:?}");
+    assert_eq!(files(), before);
+}
+
+#[test]
+fn a_file_outside_libpams_folders_that_has_our_line_is_named() {
+    let world = World::new();
+    sh(
+        "mkdir /etc/pam.local && echo 'auth required pam_twinlock.so after_first_factor' >/etc/pam.local/second",
+    );
+    world::stack(
+        "sshd",
+        "auth requisite pam_unix.so\n@include /etc/pam.local/second\naccount required pam_unix.so\n",
+    );
+    refused(&["pam", "disable", "--all", "--yes"], "sshd still asks, by /etc/pam.local/second:1");
+    drop(world);
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub fn arm(change: &str, seconds: u64) -> Result<(), Failure> {
     }
     let mut command = program("systemd-run");
     command.args(["--quiet", "--collect", "--timer-property=AccuracySec=1s"]);
+    // A disk may be full just then.
+    command.args(["--property=Restart=on-failure", "--property=RestartSec=30s"]);
     command.args([format!("--on-active={seconds}s"), format!("--unit={}", unit(change))]);
     command.arg("--description=Undo of a PAM change that nobody confirmed");
     command.arg(own).args(["pam", "undo", "--change", change]);

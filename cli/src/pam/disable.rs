@@ -7,11 +7,11 @@ use super::{
     file::{self, Root},
     ledger::{self, Entry, Ledger, Manner},
     out::{self, Change},
-    sshd, told,
+    sshd, told, undo,
 };
 use crate::{
     args::PamDisable,
-    doctor::stack::{Folders, places},
+    doctor::stack::{Files, Folders, places},
     failure::{Failure, NO},
     output::{self, clean, line},
     terminal,
@@ -31,6 +31,9 @@ struct Work {
 /// Carries it out.
 pub async fn run(runtime_dir: &Path, options: &PamDisable, json: bool) -> Result<(), Failure> {
     let root = Root::new(&options.root);
+    if ledger::broken(&root) {
+        undo::say(&Ledger::open(&root)?.set_broken_aside()?);
+    }
     let work = Work::find(&root, options)?;
     if work.is_empty() {
         if let Some(failure) = work.refused {
@@ -77,8 +80,16 @@ impl Work {
         // What waits is undone whole: its files are one change.
         let waits = ledger::pending(root)?.map(|pending| pending.entries).unwrap_or_default();
         let wanted = |service: &str| options.all || options.service.iter().any(|each| each == service);
-        let touched =
-            |entry: &Entry| wanted(&entry.service) || matches!(entry.manner, Manner::Authselect { .. });
+        // sshd's methods came with the profile that makes its stack ask, and go with it.
+        let profiles: Vec<String> = entries
+            .iter()
+            .filter(|entry| entry.manner == Manner::Profile && wanted(&entry.service))
+            .map(|entry| entry.copies.clone())
+            .collect();
+        let methods = |entry: &Entry| entry.files == [sshd::DROP_IN] && profiles.contains(&entry.copies);
+        let touched = |entry: &Entry| {
+            wanted(&entry.service) || methods(entry) || matches!(entry.manner, Manner::Authselect { .. })
+        };
         entries.retain(|entry| !waits.iter().any(|each| each.service == entry.service) && touched(entry));
         entries.extend(waits);
         let mut names = if options.all { folders.names() } else { options.service.clone() };
@@ -131,7 +142,8 @@ impl Work {
         let mut changes: Vec<Change> = self.unknown.iter().flat_map(|(_, changes)| changes.clone()).collect();
         for entry in &self.entries {
             for path in &entry.files {
-                if let Some(content) = entry.restored(root, path)? {
+                // What cannot be read is told when the rest is done.
+                if let Ok(Some(out::Back { content, .. })) = out::back(root, entry, path) {
                     changes.push(Change { path: path.clone(), content });
                 }
             }
@@ -151,30 +163,29 @@ impl Work {
 
     /// Takes all of it out; says of which services.
     fn carry_out(self, root: &Root, ledger: &Ledger, options: &PamDisable) -> Result<Vec<String>, Failure> {
-        let mut services = Vec::new();
-        let mut sshd_changed = false;
-        for entry in self.entries.iter().rev() {
-            sshd_changed |= out::put_back(root, entry)?;
-            services.push(entry.service.clone());
-        }
+        let outcome = out::put_all_back(root, &self.entries, true);
+        undo::say(&outcome.notes);
+        let mut services = outcome.services();
+        let mut refused = self.refused;
         for (service, changes) in &self.unknown {
-            for Change { path, content } in changes {
-                file::put(&root.at(path), content.then.as_deref())?;
-                sshd_changed |= path == sshd::DROP_IN;
+            match put(root, changes) {
+                Ok(()) => services.push(service.clone()),
+                Err(failure) => refused = refused.or(Some(failure)),
             }
-            services.push(service.clone());
         }
         let mut enabled = ledger::enabled(root)?;
         enabled.retain(|entry| !services.contains(&entry.service));
         ledger.set_enabled(&enabled)?;
-        if let Some(pending) = ledger.pending()? {
-            ledger.set_pending(None)?;
-            arm::disarm(&pending.name);
+        if let Some(mut pending) = ledger.pending()? {
+            pending.entries.retain(|entry| outcome.failed.contains(entry));
+            if pending.entries.is_empty() {
+                ledger.set_pending(None)?;
+                arm::disarm(&pending.name);
+            } else {
+                ledger.set_pending(Some(&pending))?;
+            }
         }
-        if sshd_changed && root.is_host() {
-            sshd::reload()?;
-        }
-        if let Some(failure) = self.refused {
+        if let Some(failure) = outcome.failure().or(refused) {
             return Err(failure);
         }
         left(root, options)?;
@@ -183,11 +194,22 @@ impl Work {
     }
 }
 
+/// What the ledger does not know. sshd reads at once what holds.
+fn put(root: &Root, changes: &[Change]) -> Result<(), Failure> {
+    for Change { path, content } in changes {
+        file::put(&root.at(path), content.then.as_deref())?;
+    }
+    let sshd = changes.iter().any(|change| change.path == sshd::DROP_IN);
+    if sshd && root.is_host() { sshd::reload() } else { Ok(()) }
+}
+
 /// A line of ours that is there still denies every login once the module is gone.
 fn left(root: &Root, options: &PamDisable) -> Result<(), Failure> {
     let folders = Folders::below(root.folder(), &[]);
-    let names = if options.all { folders.names() } else { options.service.clone() };
-    for name in names {
+    let all = folders.names();
+    let path = |name: &String| folders.read(name).ok().map(|(path, _)| path);
+    let names_of_files: Vec<String> = all.iter().filter_map(path).collect();
+    for name in if options.all { all } else { options.service.clone() } {
         let Some(places) = places(&name, &folders) else { continue };
         if let Some(number) = places.ours.first() {
             let path = places.path;
@@ -196,11 +218,17 @@ fn left(root: &Root, options: &PamDisable) -> Result<(), Failure> {
                 format!("{path}:{number} has a line of pam_twinlock.so still: take it out by hand"),
             ));
         }
-        if let (Some(place), false) = (places.elsewhere.first(), options.all) {
-            let what = format!(
-                "{name} still asks, by {place}; run twinlock pam disable for the service of that name"
-            );
-            return Err(Failure::new(NO, what));
+        // With --all, the service of that name has been seen to; a file outside libpam's folders is none.
+        let outside = |place: &&String| {
+            place.rsplit_once(':').is_none_or(|(file, _)| !names_of_files.iter().any(|each| each == file))
+        };
+        if let Some(place) = places.elsewhere.iter().find(|place| !options.all || outside(place)) {
+            let what = if options.all {
+                "take our line out there by hand"
+            } else {
+                "run twinlock pam disable for the service of that name"
+            };
+            return Err(Failure::new(NO, format!("{name} still asks, by {place}; {what}")));
         }
     }
     Ok(())

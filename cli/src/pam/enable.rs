@@ -97,7 +97,8 @@ pub fn waiting(pending: &Pending) -> String {
     let services = services.join(", ");
     match (pending.made, pending.deadline) {
         (true, Some(deadline)) => format!(
-            "{services} waits to be confirmed, and is undone at {}: run twinlock pam confirm, or twinlock pam undo",
+            "{services} waits to be confirmed, and {} at {}: run twinlock pam confirm, or twinlock pam undo",
+            if when::seconds() > deadline { "should have been undone" } else { "is undone" },
             when::local(deadline)
         ),
         _ => format!(

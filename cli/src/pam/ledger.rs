@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     authselect, enable,
     file::{self, Root, failed},
-    plan,
+    plan, sshd,
 };
 use crate::{
     failure::{Failure, LATER, NO},
@@ -118,6 +118,22 @@ impl Ledger {
         file::put(&self.root.at(FOLDER).join(ENABLED), text.as_deref())
     }
 
+    /// Moves what cannot be understood out of the way: the files have our comments, which are enough to go by. Says so.
+    pub fn set_broken_aside(&self) -> Result<Vec<String>, Failure> {
+        let mut notes = Vec::new();
+        for name in unread(&self.root) {
+            let path = self.root.at(FOLDER).join(name);
+            let aside = path.with_file_name(format!("{name}.broken-{}", when::stamp()));
+            fs::rename(&path, &aside).map_err(|error| failed("move", &path, &error))?;
+            notes.push(format!(
+                "{} cannot be understood and is {} now; the comments in the files say what to take out",
+                path.display(),
+                aside.display()
+            ));
+        }
+        Ok(notes)
+    }
+
     /// Keeps a file as it is and as it will be.
     pub fn keep(
         &self,
@@ -144,6 +160,22 @@ pub fn pending(root: &Root) -> Result<Option<Pending>, Failure> {
 /// What was confirmed.
 pub fn enabled(root: &Root) -> Result<Vec<Entry>, Failure> {
     Ok(load(&root.at(FOLDER).join(ENABLED))?.unwrap_or_default())
+}
+
+/// Whether something is there that cannot be understood.
+pub fn broken(root: &Root) -> bool {
+    !unread(root).is_empty()
+}
+
+fn unread(root: &Root) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    if pending(root).is_err() {
+        names.push(PENDING);
+    }
+    if enabled(root).is_err() {
+        names.push(ENABLED);
+    }
+    names
 }
 
 /// What an administrator should know of what was done.
@@ -199,7 +231,7 @@ fn copy(root: &Root, copies: &str, which: &str, path: &str) -> PathBuf {
 fn load<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Option<T>, Failure> {
     let Some(text) = file::read(path)? else { return Ok(None) };
     serde_json::from_slice(&text).map(Some).map_err(|error| {
-        let what = "remove it if you know that the stacks are as they should be (twinlock doctor)";
+        let what = "twinlock pam disable goes without it, by the comments in the files (see twinlock doctor)";
         Failure::new(NO, format!("{} cannot be understood ({error}); {what}", path.display()))
     })
 }
@@ -210,14 +242,23 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
 
 impl Entry {
     /// What a file of it was before, or is after.
-    fn copy(&self, root: &Root, which: &str, path: &str) -> Result<Option<Vec<u8>>, Failure> {
+    pub fn copy(&self, root: &Root, which: &str, path: &str) -> Result<Option<Vec<u8>>, Failure> {
         file::read(&copy(root, &self.copies, which, path))
+    }
+
+    /// Keeps what somebody made of a file, where it cannot stay; says where.
+    pub fn set_aside(&self, root: &Root, path: &str, text: &[u8]) -> Result<PathBuf, Failure> {
+        let copy = copy(root, &self.copies, "changed", path);
+        file::private_folder(copy.parent().unwrap_or(&copy))?;
+        file::put(&copy, Some(text))?;
+        Ok(copy)
     }
 
     /// Whether somebody changed a file since the command wrote it.
     pub fn changed(&self, root: &Root, path: &str) -> Result<bool, Failure> {
         let after = self.copy(root, "after", path)?;
-        Ok(after.is_some() && file::read(&root.at(path))? != after)
+        // A link in its place is a change too.
+        Ok(after.is_some() && file::read(&root.at(path)).ok() != Some(after))
     }
 
     /// What has to stand in a file so that our lines are out of it: what was before, byte for byte, where nobody changed
@@ -235,6 +276,10 @@ impl Entry {
         let Some(text) = now.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned()) else {
             return Ok(None);
         };
+        if path == sshd::DROP_IN {
+            let then = sshd::without(&text).map(String::into_bytes);
+            return Ok(Some(Content { now, then }).filter(|content| content.now != content.then));
+        }
         if !plan::written(&text) {
             return Ok(None);
         }

@@ -35,11 +35,14 @@ pub struct Wanted {
     pub account: bool,
 }
 
+/// Our line that goes past our other one for root.
+const ROOT_PASSES: &str = "auth\t[success=1 default=ignore]\tpam_succeed_if.so quiet uid = 0";
+
 /// Our lines of the auth phase.
 fn auth(wanted: Wanted) -> Vec<&'static str> {
     let mut lines = Vec::new();
     if wanted.root_passes {
-        lines.push("auth\t[success=1 default=ignore]\tpam_succeed_if.so quiet uid = 0");
+        lines.push(ROOT_PASSES);
     }
     lines.push(match wanted.first {
         First::Password => "auth\trequired\tpam_twinlock.so after_first_factor",
@@ -129,6 +132,12 @@ pub fn first(text: &str) -> Option<First> {
         .skip_while(|line| *line != BEGIN)
         .find(|line| names_us(line) && phase(line) == "auth")?;
     Some(if ours.contains("after_key") { First::Key } else { First::Password })
+}
+
+/// The text without our jump for root: what is judged then is what others wrote around our lines.
+#[must_use]
+pub fn without_jump(text: &str) -> String {
+    text.split_inclusive('\n').filter(|line| line.trim_end() != ROOT_PASSES).collect()
 }
 
 /// The text without what the command wrote: what was before, if nobody else wrote into it since.

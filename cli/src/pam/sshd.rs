@@ -38,9 +38,23 @@ const fn methods(first: First) -> &'static str {
 pub fn drop_in(first: First) -> String {
     format!(
         "# Written by \"twinlock pam enable\", taken out by \"twinlock pam disable\".\n\
+         # Change nothing here; Match blocks belong into another file of this folder.\n\
          UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\nAuthenticationMethods {}\n",
         methods(first)
     )
+}
+
+/// The file without what the command wrote; nothing if that was all of it. Below a Match every line is somebody else's.
+#[must_use]
+pub fn without(text: &str) -> Option<String> {
+    let known = [First::Password, First::Key].map(drop_in);
+    let mut matched = false;
+    let stays = |line: &&str| {
+        matched |= line.trim_start().to_ascii_lowercase().starts_with("match");
+        matched || !known.iter().any(|each| each.lines().any(|ours| ours == line.trim()))
+    };
+    let rest: String = text.split_inclusive('\n').filter(stays).collect();
+    (!rest.trim().is_empty()).then_some(rest)
 }
 
 /// Runs sshd to ask it something, with this as its input.
@@ -119,4 +133,20 @@ pub fn reload() -> Result<(), Failure> {
         })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_command_did_not_write_stays() {
+        for first in [First::Password, First::Key] {
+            assert_eq!(without(&drop_in(first)), None);
+        }
+        let theirs = "LogLevel VERBOSE\nMatch User backup\n    PasswordAuthentication no\n";
+        let edited = format!("{}{theirs}", drop_in(First::Key));
+        assert_eq!(without(&edited).as_deref(), Some(theirs));
+        assert_eq!(without(theirs).as_deref(), Some(theirs));
+    }
 }

@@ -13,6 +13,14 @@ use crate::{
 
 /// Says that our lines were put into the stack of a service, or taken out.
 pub async fn tell(runtime_dir: &Path, enabled: bool, service: &str, reason: &str) {
+    write(enabled, service, reason);
+    let _ =
+        record(runtime_dir, StackChange { service: service.to_owned(), enabled, reason: reason.to_owned() })
+            .await;
+}
+
+/// The same to syslog alone: at boot the daemon's socket may be there, with nobody behind it before we are done.
+pub fn write(enabled: bool, service: &str, reason: &str) {
     let event = if enabled { "pam-enable" } else { "pam-disable" };
     let line = format!("{event} service={} claimed_by=\"{}\": {reason}", clean(service), admin::claim());
     let formatter = Formatter3164 {
@@ -25,9 +33,6 @@ pub async fn tell(runtime_dir: &Path, enabled: bool, service: &str, reason: &str
     if let Ok(mut log) = syslog::unix(formatter) {
         let _ = log.notice(line);
     }
-    let _ =
-        record(runtime_dir, StackChange { service: service.to_owned(), enabled, reason: reason.to_owned() })
-            .await;
 }
 
 async fn record(runtime_dir: &Path, change: StackChange) -> Result<(), Failure> {

@@ -6,7 +6,8 @@ use super::{
     arm,
     file::Root,
     ledger::{self, Ledger, Pending},
-    out, sshd, told,
+    out::{self, Outcome},
+    told,
 };
 use crate::{
     args::PamUndo,
@@ -17,6 +18,8 @@ use crate::{
 
 /// How often whoever waits looks whether it is still wanted.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long a process that waits lets pass before it tries again what failed.
+const AGAIN: Duration = Duration::from_secs(30);
 /// How long an undo that is due waits for a command that is at work.
 const PATIENCE: u32 = 120;
 
@@ -62,13 +65,13 @@ pub async fn undo(runtime_dir: &Path, options: &PamUndo, json: bool) -> Result<(
         if options.later && !wait(&root, change).await? {
             return Ok(());
         }
-        let ledger = patiently(&root).await?;
-        // Confirmed in the last moment, or undone already.
-        let Some(pending) = ledger.pending()?.filter(|pending| pending.name == *change) else {
-            return Ok(());
-        };
-        let services = put_back(&root, &ledger, &pending, !options.boot)?;
-        return tell(runtime_dir, &services, "undone: nobody confirmed").await;
+        loop {
+            match due(runtime_dir, &root, change).await {
+                // systemd starts the others again.
+                Err(_) if options.later => tokio::time::sleep(AGAIN).await,
+                done => return done,
+            }
+        }
     }
     let ledger = Ledger::open(&root)?;
     let Some(pending) = ledger.pending()? else {
@@ -77,20 +80,49 @@ pub async fn undo(runtime_dir: &Path, options: &PamUndo, json: bool) -> Result<(
             "nothing waits to be confirmed; what is confirmed ends by twinlock pam disable",
         ));
     };
-    let services = put_back(&root, &ledger, &pending, !options.boot)?;
-    tell(runtime_dir, &services, if options.boot { "undone at boot: nobody confirmed" } else { "undone" })
-        .await?;
+    let outcome = put_back_each(&root, &ledger, &pending, !options.boot)?;
+    let services = outcome.services();
+    for service in &services {
+        if options.boot {
+            told::write(false, service, "undone at boot: nobody confirmed");
+        } else {
+            told::tell(runtime_dir, false, service, "undone").await;
+        }
+    }
+    say(&outcome.notes);
+    if let Some(failure) = outcome.failure() {
+        // The timer of before the reboot is gone.
+        if options.boot {
+            let _ = arm::arm(&pending.name, AGAIN.as_secs());
+        }
+        return Err(failure);
+    }
     if json {
         return output::json(&serde_json::json!({ "services": services }));
     }
     line(format!("Put back: {}.", services.join(", ")))
 }
 
-async fn tell(runtime_dir: &Path, services: &[String], reason: &str) -> Result<(), Failure> {
-    for service in services {
-        told::tell(runtime_dir, false, service, reason).await;
+/// The undo of a change that is due.
+async fn due(runtime_dir: &Path, root: &Root, change: &str) -> Result<(), Failure> {
+    let ledger = patiently(root).await?;
+    // Confirmed in the last moment, or undone already.
+    let Some(pending) = ledger.pending()?.filter(|pending| pending.name == *change) else {
+        return Ok(());
+    };
+    let outcome = put_back_each(root, &ledger, &pending, true)?;
+    for service in outcome.services() {
+        told::tell(runtime_dir, false, &service, "undone: nobody confirmed").await;
     }
-    Ok(())
+    say(&outcome.notes);
+    outcome.failure().map_or(Ok(()), Err)
+}
+
+/// What is no failure, and should be known.
+pub fn say(notes: &[String]) {
+    for note in notes {
+        let _ = writeln!(std::io::stderr(), "twinlock: {}", output::clean(note));
+    }
 }
 
 /// Puts everything of a change back; it goes from the ledger when that is done.
@@ -100,20 +132,25 @@ pub fn put_back(
     pending: &Pending,
     reload: bool,
 ) -> Result<Vec<String>, Failure> {
-    let mut sshd_changed = false;
-    for entry in pending.entries.iter().rev() {
-        sshd_changed |= out::put_back(root, entry)?;
+    let outcome = put_back_each(root, ledger, pending, reload)?;
+    let services = outcome.services();
+    say(&outcome.notes);
+    outcome.failure().map_or(Ok(services), Err)
+}
+
+/// The same, of all that can be put back; what cannot stays in the ledger, to be tried again.
+fn put_back_each(root: &Root, ledger: &Ledger, pending: &Pending, reload: bool) -> Result<Outcome, Failure> {
+    let outcome = out::put_all_back(root, &pending.entries, reload);
+    if !outcome.failed.is_empty() {
+        ledger.set_pending(Some(&Pending { entries: outcome.failed.clone(), ..pending.clone() }))?;
+        return Ok(outcome);
     }
-    let services: Vec<String> = pending.entries.iter().map(|entry| entry.service.clone()).collect();
     let mut enabled = ledger::enabled(root)?;
     enabled.retain(|entry| entry.copies != pending.name);
     ledger.set_enabled(&enabled)?;
     ledger.set_pending(None)?;
     arm::disarm(&pending.name);
-    if sshd_changed && reload && root.is_host() {
-        sshd::reload()?;
-    }
-    Ok(services)
+    Ok(outcome)
 }
 
 /// Waits in a session of its own, so that the end of a shell is not ours; whether the change is still to be undone.
