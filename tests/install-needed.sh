@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what building and testing need: Debian packages, and tools of Rust's that are cached by version.
-#   tests/install-needed.sh build|demo|packages|test|check|sbom|fuzz|ci
+#   tests/install-needed.sh build|demo|packages|test|check|sbom|vm|fuzz|ci
 set -euo pipefail
 
 need() {
@@ -36,7 +36,8 @@ demo) need "${build[@]}" openssh-server openssh-client oathtool expect iproute2 
 test) need "${build[@]}" "${packages[@]}" mmdebstrap util-linux iproute2 && { cargo nextest --version >/dev/null 2>&1 || tool cargo-nextest 0.9.143; } ;;
 check) need "${check[@]}" binutils ;;
 sbom) need jq && tool cargo-cyclonedx 0.5.9 ;;
+vm) need mmdebstrap openssh-client qemu-system-x86 qemu-utils socat ;;
 fuzz) need "${build[@]}" g++ && tool cargo-fuzz 0.13.2 ;;
 ci) need "${build[@]}" "${packages[@]}" mmdebstrap util-linux iproute2 && { cargo nextest --version >/dev/null 2>&1 || tool cargo-nextest 0.9.143; } && tool cargo-deny 0.20.2 ;;
-*) echo "usage: tests/install-needed.sh build|demo|packages|test|check|sbom|fuzz|ci" >&2; exit 2 ;;
+*) echo "usage: tests/install-needed.sh build|demo|packages|test|check|sbom|vm|fuzz|ci" >&2; exit 2 ;;
 esac

@@ -2,7 +2,8 @@
 # All tests, from one command on a fresh Debian 12 or 13 with Rust:
 #
 #   sudo tests/run.sh            installs what is needed, builds, runs everything (a few minutes when cached)
-#   sudo tests/run.sh --long     adds the system tests on Debian 13, five minutes for each fuzz target, and two builds that
+#   sudo tests/run.sh --long     adds the system tests on Debian 13, emulated machines with AppArmor and SELinux, five minutes for
+#                                each fuzz target, and two builds that
 #                                are compared
 #
 # Unit and crate tests run on this machine; system tests run in private Debian systems (tests/bed/box.sh), which are
@@ -60,6 +61,10 @@ if [ "$long" ]; then
     step "system tests on Debian 13"
     # login there hangs up its terminal and opens it again, which the tests' terminal takes for the end.
     TWINLOCK_SUITE=trixie tests/nextest.sh --locked -E 'not test(break_glass)'
+
+    step "AppArmor and SELinux in force, each on a machine with a kernel of its own"
+    tests/install-needed.sh vm
+    tests/vm.sh --locked
 
     step "what is linked in"
     tests/install-needed.sh sbom
