@@ -2,9 +2,8 @@
 # All tests, from one command on a fresh Debian 12 or 13 with Rust:
 #
 #   sudo tests/run.sh            installs what is needed, builds, runs everything (a few minutes when cached)
-#   sudo tests/run.sh --long     adds the system tests on Debian 13, emulated machines with AppArmor and SELinux, five minutes for
-#                                each fuzz target, and two builds that
-#                                are compared
+#   sudo tests/run.sh --long     adds the system tests on Debian 13, emulated machines with AppArmor and SELinux, five minutes
+#                                for each fuzz target, packages from their sources, and two builds that are compared
 #
 # Unit and crate tests run on this machine; system tests run in private Debian systems (tests/bed/box.sh), which are
 # kept in /var/cache/twinlock-tests.
