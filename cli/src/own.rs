@@ -48,8 +48,8 @@ pub async fn status(runtime_dir: &Path, whose: &Whose, json: bool) -> Result<(),
 
 pub async fn verify(runtime_dir: &Path, whose: &Whose, json: bool) -> Result<(), Failure> {
     check_whose(whose)?;
-    let mut client = client(runtime_dir).await?;
-    let result = answered(client.verify(ask_for_code().await?)).await?.into_inner();
+    let (mut client, code) = ask_for_code(runtime_dir).await?;
+    let result = answered(client.verify(VerifyRequest { code })).await?.into_inner();
     if json {
         output::json(
             &serde_json::json!({ "outcome": word(&result), "retry_after_s": result.retry_after_s }),
@@ -66,8 +66,8 @@ pub async fn verify(runtime_dir: &Path, whose: &Whose, json: bool) -> Result<(),
 
 pub async fn recovery(runtime_dir: &Path, whose: &Whose, json: bool) -> Result<(), Failure> {
     check_whose(whose)?;
-    let mut client = client(runtime_dir).await?;
-    let result = answered(client.renew_recovery(ask_for_code().await?)).await?.into_inner();
+    let (mut client, code) = ask_for_code(runtime_dir).await?;
+    let result = answered(client.renew_recovery(VerifyRequest { code })).await?.into_inner();
     right(&result.verified.unwrap_or_default())?;
     let codes = result.recovery.ok_or_else(|| Failure::new(LATER, "twinlockd gave no codes; try again"))?;
     if json { output::json(&serde_json::json!({ "codes": codes.codes })) } else { show_recovery(&codes) }
@@ -75,8 +75,7 @@ pub async fn recovery(runtime_dir: &Path, whose: &Whose, json: bool) -> Result<(
 
 pub async fn remove(runtime_dir: &Path, whose: &Whose, factor: &str, json: bool) -> Result<(), Failure> {
     check_whose(whose)?;
-    let mut client = client(runtime_dir).await?;
-    let code = terminal::ask("Verification code: ").await?.as_str().to_owned();
+    let (mut client, code) = ask_for_code(runtime_dir).await?;
     let request = RemoveRequest { factor: factor.to_owned(), code };
     let result = answered(client.remove_factor(request)).await?.into_inner();
     right(&result)?;
@@ -103,9 +102,12 @@ pub async fn prefer(runtime_dir: &Path, whose: &Whose, method: &str, json: bool)
     }
 }
 
-async fn ask_for_code() -> Result<VerifyRequest, Failure> {
-    let code = terminal::ask("Verification code: ").await?;
-    Ok(VerifyRequest { code: code.as_str().to_owned() })
+/// Asks for a code, where there is somebody to give it to. The daemon closes a connection on which nothing is asked for some
+/// seconds, and a person takes longer: the one for the code is made afterwards.
+async fn ask_for_code(runtime_dir: &Path) -> Result<(SelfServiceClient<Channel>, String), Failure> {
+    drop(client(runtime_dir).await?);
+    let code = terminal::ask("Verification code: ").await?.as_str().to_owned();
+    Ok((client(runtime_dir).await?, code))
 }
 
 /// Recovery codes, for paper or a password manager.

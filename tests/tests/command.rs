@@ -209,6 +209,29 @@ fn verify_says_right_wrong_used_and_spends() {
 }
 
 #[test]
+fn a_person_may_take_their_time_to_type_a_code() {
+    let world = World::new();
+    let _daemon = world.daemon();
+    let phone = world.enroll("alice");
+    let factor = json(&root(&["user", "show", "alice", "--json"]))["factors"][0]["id"].to_string();
+    let waiting: Vec<Terminal> = [&["verify"][..], &["recovery"], &["remove", factor.trim_matches('"')]]
+        .map(|command| Terminal::run(user("alice", command)))
+        .map(|mut terminal| {
+            terminal.expect("Verification code: ");
+            terminal
+        })
+        .into();
+    // Longer than the daemon keeps a connection on which nothing is asked.
+    world::sh("sleep 7");
+    early_in_a_step(10);
+    for (mut terminal, step) in waiting.into_iter().zip([-1, 0, 1]) {
+        terminal.type_line(&phone.code(step));
+        let (said, code) = terminal.finish();
+        assert_eq!(code, 0, "{said}");
+    }
+}
+
+#[test]
 fn an_administrator_provisions_shows_resets() {
     let world = World::new();
     let _daemon = world.daemon();
