@@ -98,7 +98,7 @@ pub fn stacks() -> BTreeMap<String, String> {
 }
 
 /// The lines of all stacks that name a module which is not there: each would deny every login that meets it. Copies that dpkg
-/// made are no stacks.
+/// and editors made are no stacks.
 #[must_use]
 pub fn broken_lines() -> Vec<String> {
     let triplet = sh("dpkg-query --listfiles libpam-modules | grep '/security/pam_unix.so$'");
@@ -112,7 +112,9 @@ pub fn broken_lines() -> Vec<String> {
     };
     stacks()
         .iter()
-        .filter(|(file, _)| !file.contains(".dpkg-"))
+        .filter(|(file, _)| {
+            !file.contains(".dpkg-") && Path::new(file).extension().is_none_or(|end| end != "bak")
+        })
         .flat_map(|(file, text)| {
             text.lines().filter(missing).map(move |line| format!("{file}: {line}")).collect::<Vec<_>>()
         })

@@ -78,6 +78,10 @@ fn a_timer_of_systemds_undoes_it_and_a_confirmation_stops_that() {
     terminal.answer("Verification code: ", &phone.code(0));
     assert!(outcome(terminal, "alice").0, "sshd was reloaded");
     wait::until("the undo", 30, || (files() == before).then_some(()));
+    // sshd reads its configuration anew by beginning anew.
+    let pending = std::path::Path::new("/var/lib/twinlock/pam/pending.json");
+    wait::until("its end", 10, || (!pending.exists()).then_some(()));
+    wait::until("sshd", 10, || std::net::TcpStream::connect("127.0.0.1:22").ok());
     let mut terminal = client("alice", &["-o", "PubkeyAuthentication=no"]);
     terminal.answer("assword: ", PASSWORD);
     assert!(outcome(terminal, "alice").0, "without a code");

@@ -119,7 +119,8 @@ fn people_log_in_and_look_after_their_accounts() {
     ssh.answer("then type the code it shows: ", &phone.code(0));
     ssh.answer("Press Enter when you have saved them: ", "");
     assert!(outcome(ssh, "bob").0);
-    // All that is true of this host is that nobody sets its clock.
+    // All that is true of this host is that nobody sets its clock. (Debian's default for root is worth a warning.)
+    fs::write("/etc/ssh/sshd_config.d/root.conf", "PermitRootLogin no\n").unwrap();
     let doctor = root(&["doctor", "--json"]);
     let findings: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
     let places: Vec<_> =
