@@ -12,6 +12,9 @@ use twinlock_tests::{
     world::{PASSWORD, artefacts, root, sh},
 };
 
+/// A client that does not give up in the moment in which sshd begins anew, as a reload has it do.
+const RELOADED: [&str; 4] = ["-o", "PubkeyAuthentication=no", "-o", "ConnectionAttempts=10"];
+
 /// A host with what was built, as the packages have it.
 fn installed() -> Machine {
     let machine = Machine::new();
@@ -73,7 +76,7 @@ fn a_timer_of_systemds_undoes_it_and_a_confirmation_stops_that() {
     let before = files();
     enable(&["--undo-after", "8s"]);
     assert!(sh("systemctl list-timers --no-legend 'twinlock-pam-undo-*'").contains("twinlock-pam-undo-"));
-    let mut terminal = client("alice", &["-o", "PubkeyAuthentication=no"]);
+    let mut terminal = client("alice", &RELOADED);
     terminal.answer("assword: ", PASSWORD);
     terminal.answer("Verification code: ", &phone.code(0));
     assert!(outcome(terminal, "alice").0, "sshd was reloaded");
@@ -82,7 +85,7 @@ fn a_timer_of_systemds_undoes_it_and_a_confirmation_stops_that() {
     let pending = std::path::Path::new("/var/lib/twinlock/pam/pending.json");
     wait::until("its end", 10, || (!pending.exists()).then_some(()));
     wait::until("sshd", 10, || std::net::TcpStream::connect("127.0.0.1:22").ok());
-    let mut terminal = client("alice", &["-o", "PubkeyAuthentication=no"]);
+    let mut terminal = client("alice", &RELOADED);
     terminal.answer("assword: ", PASSWORD);
     assert!(outcome(terminal, "alice").0, "without a code");
     enable(&["--undo-after", "1h"]);
