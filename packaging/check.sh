@@ -38,11 +38,10 @@ silent() {
 threshold() {
     case $1 in
     twinlockd.service | twinlock-web.service) echo 20 ;;
-    # What needs privileges that the daemon gave up: sendmail, and modules of PAM, which may need any.
-    twinlock-sendmail@.service) echo 80 ;;
-    twinlock-password@.service) echo 100 ;;
-    # Puts PAM stacks back and has sshd reload, once, at boot.
-    twinlock-pam-undo.service) echo 100 ;;
+    # What needs privileges that the daemon gave up: sendmail, and modules of PAM.
+    twinlock-sendmail@.service | twinlock-password@.service) echo 35 ;;
+    # Puts PAM stacks back by the distribution's own tools, once, at boot.
+    twinlock-pam-undo.service) echo 96 ;;
     *) echo 20 ;;
     esac
 }
@@ -105,10 +104,23 @@ policies() {
     passes "$1" packaging/policies.sh
 }
 
-# elsewhere PATH TEST: the check of this file is a test, which has the folder's name in it.
+# elsewhere PATH TEST: the check of this file is a test, which has its name in it.
 elsewhere() {
-    local folder=${1#packaging/}
-    grep -qF "packaging/${folder%%/*}" "$2" || fault "$1: $2 does not know it"
+    grep -qF "$(basename "$1")" "$2" || fault "$1: $2 does not know it"
+}
+
+# What dh reads by its name, one of a package each.
+of_debhelper() {
+    local name=${1#packaging/debian/}
+    case $name in
+    cargo/config.toml | control | copyright | rules | source/format) return ;;
+    esac
+    local package=${name%.*}
+    grep -qx "Package: $package" packaging/debian/control || fault "$1: of no package"
+    case ${name##*.} in
+    dirs | docs | examples | install | lintian-overrides | manpages) ;;
+    *) fault "$1: debhelper reads no such file" ;;
+    esac
 }
 
 mkdir "$scratch/etc" "$scratch/units"
@@ -140,9 +152,10 @@ while read -r file; do
     packaging/debian/*.sh) script "$file" sh ;;
     packaging/*.sh) script "$file" ;;
     # The packages that come of it: lintian, and tests that install them.
-    packaging/debian/*) elsewhere "$file" packaging/deb.sh ;;
+    packaging/debian/*) of_debhelper "$file" ;;
     # rpmlint, and a test that reads and runs what came of it.
-    packaging/rpm/*) elsewhere "$file" packaging/rpm.sh ;;
+    packaging/rpm/rpmlint.toml | packaging/rpm/twinlock.spec) elsewhere "$file" packaging/rpm.sh ;;
+    packaging/rpm/*) elsewhere "$file" tests/tests/rpm.rs ;;
     packaging/fail2ban/*) elsewhere "$file" tests/tests/fail2ban.rs ;;
     packaging/examples/asterisk/*) elsewhere "$file" tests/src/telephone.rs ;;
     packaging/README.md) ;;
@@ -151,7 +164,7 @@ while read -r file; do
 done < <(find packaging -type f | sort)
 
 for shell in bash zsh fish; do
-    "$artefacts/twinlock" completions "$shell" >"$scratch/completions"
+    "$artefacts/twinlock" completions "$shell" >"$scratch/completions" || fault "no completions of $shell"
     silent "completions of $shell" "$shell" -n "$scratch/completions"
 done
 for file in tests/*.sh tests/bed/*.sh .ci/run; do
@@ -174,7 +187,9 @@ for name in twinlockd twinlock twinlock-web libpam_twinlock.so; do
     strings "$file" | grep -F -e "$PWD/" -e "${CARGO_HOME:-${HOME:-/root}/.cargo}/" -e "$artefacts/" >"$scratch/places" &&
         fault "$name: says where it was built: $(head -3 "$scratch/places")"
 done
-exported=$(nm -D --defined-only "$artefacts/libpam_twinlock.so" | awk '{ print $3 }' | grep -v '^pam_sm_')
+symbols=$(nm -D --defined-only "$artefacts/libpam_twinlock.so" | awk '{ print $3 }')
+grep -qx pam_sm_authenticate <<<"$symbols" || fault "libpam_twinlock.so does not export pam_sm_authenticate"
+exported=$(grep -v '^pam_sm_' <<<"$symbols")
 [ -z "$exported" ] || fault "libpam_twinlock.so exports $exported"
 
 [ "$faults" = 0 ] || { echo "$faults faults in what is shipped" >&2; exit 1; }

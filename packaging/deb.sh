@@ -27,9 +27,7 @@ for tool in dh dpkg-buildpackage lintian; do
     command -v "$tool" >/dev/null || die "$tool is missing: run tests/install-needed.sh packages"
 done
 
-version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.lock)}
-export SOURCE_DATE_EPOCH
+. packaging/sources.sh
 export TZ=UTC LC_ALL=C.UTF-8
 
 mkdir -p "$target" "$to"
@@ -42,12 +40,6 @@ end() {
 trap end EXIT
 : >"$work/log"
 tree=$work/twinlock-$version
-
-# Every file that git knows or would add; without git, all but what was built.
-sources() {
-    git ls-files -z --cached --others --exclude-standard 2>/dev/null ||
-        find . -type f -not -path './target/*' -not -path './fuzz/target/*' -printf '%P\0'
-}
 
 # Packs what is named on standard input, the same way wherever and whenever.
 pack() {
@@ -102,7 +94,7 @@ changelog >"$tree/debian/changelog"
 [ ! "$draft" ] || export TWINLOCK_COMPRESSION="-Zgzip -z1"
 "from_$from" >"$work/log" 2>&1
 : >"$work/log"
-[ "$draft" ] || lintian --allow-root --fail-on error,warning "$work"/*.{changes,dsc}
+[ "$draft" ] || lintian --allow-root --fail-on error,warning "$work"/*.{changes,dsc} >&2
 rm -f "$to"/*.deb
 cp "$work"/*.deb "$to/"
 ls "$to"/*.deb

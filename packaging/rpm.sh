@@ -26,21 +26,13 @@ for tool in rpmbuild rpmlint; do
 done
 
 spec=packaging/rpm/twinlock.spec
-version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+. packaging/sources.sh
 grep -qx "Version: *$version" "$spec" || die "the version in $spec is not $version"
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.lock)}
-export SOURCE_DATE_EPOCH
 export TZ=UTC LC_ALL=C.UTF-8
 
 mkdir -p "$target" "$to"
 work=$(mktemp -d "$target/rpm.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-
-# Every file that git knows or would add; without git, all but what was built.
-sources() {
-    git ls-files -z --cached --others --exclude-standard 2>/dev/null ||
-        find . -type f -not -path './target/*' -not -path './fuzz/target/*' -printf '%P\0'
-}
 
 # pack FILE FOLDER: the whole of it, the same way wherever and whenever.
 pack() {

@@ -7,8 +7,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 folder=${CARGO_TARGET_DIR:-$PWD/target}/packages/sbom
 mkdir -p "$folder"
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
-export SOURCE_DATE_EPOCH
+. packaging/sources.sh
 trap 'rm -f ./*/*.cdx.json' EXIT # it writes them beside each Cargo.toml
 cargo cyclonedx --quiet --format json --spec-version 1.5 --describe binaries --no-build-deps
 
@@ -25,7 +24,12 @@ sbom() {
         | .components |= map(select("\(.name)@\(.version)" as $crate | $linked | index($crate)))
         | .dependencies |= map(select(.ref | known) | if .dependsOn then .dependsOn |= map(select(known)) else . end)
         | walk(if type == "string" then place else . end)' "$2" >"$folder/$1.cdx.json"
-    echo "$folder/$1.cdx.json: $(jq '.components | length' "$folder/$1.cdx.json") components"
+    # Everything that is linked in, but for the program itself.
+    local listed
+    listed=$(jq '.components | length' "$folder/$1.cdx.json")
+    [ "$listed" = "$(($(wc -l <<<"$linked") - 1))" ] || { echo "sbom.sh: $1: $listed components of $linked" >&2; exit 1; }
+    jq --exit-status '.bomFormat == "CycloneDX" and .specVersion == "1.5"' "$folder/$1.cdx.json" >/dev/null
+    echo "$folder/$1.cdx.json: $listed components"
 }
 
 sbom twinlockd daemon/twinlockd_bin.cdx.json

@@ -13,8 +13,7 @@ if [ "$folder" = release ]; then
     cargo=${CARGO_HOME:-${HOME:-/root}/.cargo}
     export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$cargo/registry/src=/crates --remap-path-prefix=$PWD=/twinlock --remap-path-prefix=$target=/target"
     export CFLAGS="${CFLAGS:-} -ffile-prefix-map=$cargo/registry/src=/crates -ffile-prefix-map=$PWD=/twinlock -ffile-prefix-map=$target=/target"
-    SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
-    export SOURCE_DATE_EPOCH
+    . packaging/sources.sh
 fi
 cargo build --quiet --locked "${profile[@]}" -p twinlockd -p twinlock -p twinlock-web
 if [ "$folder" = release ]; then

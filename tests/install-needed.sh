@@ -36,7 +36,7 @@ demo) need "${build[@]}" openssh-server openssh-client oathtool expect iproute2 
 test) need "${build[@]}" "${packages[@]}" mmdebstrap util-linux iproute2 && { cargo nextest --version >/dev/null 2>&1 || tool cargo-nextest 0.9.143; } ;;
 check) need "${check[@]}" binutils ;;
 sbom) need jq && tool cargo-cyclonedx 0.5.9 ;;
-vm) need mmdebstrap openssh-client qemu-system-x86 qemu-utils socat ;;
+vm) need mmdebstrap openssh-client qemu-system-x86 qemu-utils ;;
 fuzz) need "${build[@]}" g++ && tool cargo-fuzz 0.13.2 ;;
 ci) need "${build[@]}" "${packages[@]}" mmdebstrap util-linux iproute2 && { cargo nextest --version >/dev/null 2>&1 || tool cargo-nextest 0.9.143; } && tool cargo-deny 0.20.2 ;;
 *) echo "usage: tests/install-needed.sh build|demo|packages|test|check|sbom|vm|fuzz|ci" >&2; exit 2 ;;

@@ -19,5 +19,8 @@ wait $!
 for package in "$target"/packages/*.deb "$target"/packages/*.rpm; do
     cmp "$package" "$again/${package##*/}" >&2
 done
+# What a distribution builds by itself: made and looked at, not built here.
+packaging/rpm.sh --source --to "$again" >/dev/null
 packaging/deb.sh --draft --revision 2 --to "$target/packages-later" >/dev/null
+packaging/sums.sh >&2
 echo "$target/packages"

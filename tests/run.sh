@@ -65,6 +65,9 @@ if [ "$long" ]; then
     tests/install-needed.sh vm
     tests/vm.sh --locked
 
+    step "a power cut before a change of PAM was confirmed"
+    tests/power-cut.sh
+
     step "what is linked in"
     tests/install-needed.sh sbom
     packaging/sbom.sh

@@ -53,17 +53,11 @@ fn open(path: &Path) -> Result<File, Failure> {
 }
 
 async fn confirm(path: &Path, state_dir: &Path) -> Result<(), Failure> {
-    if !terminal::present() {
-        return Err(Failure::usage("there is no terminal to ask at: say --yes if you mean it"));
-    }
     let (file, folder) = (path.display(), state_dir.display());
     let question = format!(
         "{file} takes the place of the store in {folder}.\n\
          Whoever enrolled since then is not enrolled any more; recovery and bypass codes become void.\n\
          Type yes to go on: "
     );
-    if terminal::ask(&question).await?.trim() == "yes" {
-        return Ok(());
-    }
-    Err(Failure::new(NO, "nothing has changed"))
+    terminal::agree_unless(false, &question).await
 }

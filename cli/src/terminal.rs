@@ -5,7 +5,10 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use twinlock_proto::limit;
 use zeroize::Zeroizing;
 
-use crate::{args::QrForm, failure::Failure};
+use crate::{
+    args::QrForm,
+    failure::{Failure, NO},
+};
 
 /// Asks for a line that can be seen while it is typed.
 pub async fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
@@ -48,6 +51,14 @@ async fn elsewhere(
 /// Whether both ends are a terminal.
 pub fn present() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+/// Asks for a yes, where somebody is there to give it; a script (`json`) has to say --yes.
+pub async fn agree_unless(json: bool, question: &str) -> Result<(), Failure> {
+    if json || !present() {
+        return Err(Failure::usage("there is nobody to ask: say --yes if you mean it"));
+    }
+    if ask(question).await?.trim() == "yes" { Ok(()) } else { Err(Failure::new(NO, "nothing has changed")) }
 }
 
 /// The form of QR code that this terminal can show.

@@ -38,10 +38,10 @@ pub fn stamp() -> String {
     now().strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// A time of today, as a clock on the wall shows it.
+/// A time with its date, in this host's zone.
 pub fn local(seconds: i64) -> String {
     let time = Timestamp::from_second(seconds).unwrap_or_default();
-    time.to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string()
+    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 fn future_from(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, Failure> {

@@ -1,15 +1,17 @@
 //! The composition root: builds the adapters, binds, serves, drains, stops. The only place that names them.
 
+mod configuration;
 mod restore;
 mod rounds;
 mod sockets;
 mod watchdog;
 
+pub use configuration::check;
+use configuration::{describe, prepare, presets};
 pub use restore::restore;
 use sockets::{Sockets, for_page, listeners, make_folder};
 
 use std::{
-    collections::BTreeMap,
     fmt, io,
     path::PathBuf,
     sync::{Arc, RwLock},
@@ -22,13 +24,11 @@ use tokio::{signal::unix, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    accounts::{self, Directory, Lane},
-    audit,
+    accounts, audit,
     clock::{Clock, SystemClock},
-    config::{self, Config, LastGood, Origin},
+    config::{Config, Origin},
     delivery,
-    engine::policy::{Ids, Named},
-    grpc::{self, ClockGuard, InForce, Ports, Shown},
+    grpc::{self, ClockGuard, Ports, Shown},
     names::printable,
     options::Options,
     random::{Random, SystemRandom},
@@ -47,8 +47,6 @@ const MAIL_HELPER: &str = "sendmail.sock";
 const PASSWORD_HELPER: &str = "password.sock";
 /// After the signal to stop, running conversations are cut off; this is for their last words.
 const DRAIN: Duration = Duration::from_secs(2);
-/// While the directory fails, each name that rules use is looked up by itself; all of them in this time.
-const ONE_BY_ONE: Duration = Duration::from_secs(5);
 /// A copy of the store that is older is known for one.
 const COUNT_EVERY: Duration = Duration::from_secs(3600);
 
@@ -109,7 +107,7 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     let told_to_stop = told_to_stop()?; // whoever is told that we are ready may stop us at once
     make_folder(&options.state_dir, 0o700)?;
     tell(&[NotifyState::Status("Opening the store")]);
-    let (config, origin) = configure(options)?;
+    let (config, origin) = configuration::at_start(options)?;
     let ports = Arc::new(compose(options, config, &origin).await?);
     ports.note_openings().await?;
     ports.store.end_codes().await?;
@@ -160,34 +158,6 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     result
 }
 
-/// Judges the configuration, names that nobody has too; says whether it can be used.
-pub fn check(options: &Options, mut print: impl FnMut(&str)) -> bool {
-    let mut outcome = config::load(&options.config);
-    if let Some(config) = &outcome.config {
-        let rules = config.rules();
-        match accounts::helper::resolve(&rules.named()) {
-            Ok(ids) => outcome.findings.extend(rules.nobody(&ids).into_iter().map(|(what, name, rule)| {
-                let sentence = format!("there is no {what} \"{}\" ({rule})", printable(name, 64));
-                config::Finding::error("", &sentence, "make it, or mend the rule that names it")
-            })),
-            Err(errno) => outcome.findings.push(config::Finding::warning(
-                "",
-                &format!("users and groups cannot be looked up: {errno}"),
-                "check again when the directory answers",
-            )),
-        }
-    }
-    if options.json {
-        let findings: Vec<_> = outcome.findings.iter().map(config::Finding::json).collect();
-        print(&serde_json::Value::from(findings).to_string());
-    } else {
-        for finding in &outcome.findings {
-            print(&finding.to_string());
-        }
-    }
-    !outcome.has_errors()
-}
-
 /// No core dumps, no looking in by others, nothing readable by accident.
 fn harden() {
     stat::umask(stat::Mode::from_bits_truncate(0o077));
@@ -195,37 +165,6 @@ fn harden() {
     let _ = nix::sys::prctl::set_dumpable(false);
     if let Ok((soft, hard)) = resource::getrlimit(resource::Resource::RLIMIT_NOFILE) {
         let _ = resource::setrlimit(resource::Resource::RLIMIT_NOFILE, soft.max(4096.min(hard)), hard);
-    }
-}
-
-/// What the files say; what is wrong with them goes to the log, and what is good is kept for the day when it is not.
-fn read_configuration(options: &Options) -> config::Outcome {
-    let outcome = config::load(&options.config);
-    for finding in &outcome.findings {
-        match finding.severity {
-            config::Severity::Error => tracing::error!("{finding}"),
-            config::Severity::Warning => tracing::warn!("{finding}"),
-        }
-    }
-    if let Some(config) = &outcome.config
-        && let Err(error) = LastGood::in_folder(&options.state_dir).keep(config)
-    {
-        tracing::warn!(%error, "the configuration is not kept as the last good one");
-    }
-    outcome
-}
-
-fn configure(options: &Options) -> Result<(Config, Origin), Failure> {
-    let outcome = read_configuration(options);
-    match outcome.config {
-        Some(config) => Ok((config, outcome.origin)),
-        None => match LastGood::in_folder(&options.state_dir).recall() {
-            Some(config) => {
-                tracing::error!("the configuration is broken: going on with the last good one");
-                Ok((config, Origin::LastGood))
-            }
-            None => Err(Failure::Config),
-        },
     }
 }
 
@@ -259,58 +198,6 @@ async fn compose(options: &Options, config: Config, origin: &Origin) -> Result<P
     })
 }
 
-/// Presets that can be named; what is wrong with them is said where one is used.
-fn presets(options: &Options) -> BTreeMap<String, config::Preset> {
-    config::presets(&options.config, &mut Vec::new())
-}
-
-/// Looks up whom the rules mean.
-async fn prepare(directory: &dyn Directory, config: Config, origin: &Origin) -> InForce {
-    let rules = config.rules();
-    let ids = match directory.ids(Lane::Admin, &rules.named()).await {
-        Ok(ids) => {
-            for (what, name, rule) in rules.nobody(&ids) {
-                tracing::warn!("there is no {what} \"{}\" ({rule})", printable(name, 64));
-            }
-            ids
-        }
-        Err(error) => {
-            let ids = one_by_one(directory, &rules.named()).await;
-            let known: Vec<&str> = ids.users.keys().chain(ids.groups.keys()).map(String::as_str).collect();
-            tracing::error!(
-                %error,
-                known = known.join(" "),
-                "exemptions by user or group release nobody but these until twinlockd is reloaded"
-            );
-            ids
-        }
-    };
-    let logo = config.web.read_logo().unwrap_or_else(|error| {
-        tracing::warn!(%error, "the enrollment page shows no logo");
-        Vec::new()
-    });
-    InForce { logo, ..InForce::new(config, describe(origin), &host_name(), &ids) }
-}
-
-/// What can be looked up while the directory fails: root at the console stands in /etc/passwd, and is exempt again as soon as the
-/// directory answers.
-async fn one_by_one(directory: &dyn Directory, named: &Named) -> Ids {
-    let users = named.users.iter().map(|name| Named { users: [name.clone()].into(), ..Named::default() });
-    let groups = named.groups.iter().map(|name| Named { groups: [name.clone()].into(), ..Named::default() });
-    let mut known = Ids::default();
-    let all = async {
-        for one in users.chain(groups) {
-            if let Ok(ids) = directory.ids(Lane::Admin, &one).await {
-                known.users.extend(ids.users);
-                known.groups.extend(ids.groups);
-            }
-        }
-    };
-    // Logins wait for the start.
-    let _ = tokio::time::timeout(ONE_BY_ONE, all).await;
-    known
-}
-
 /// Reads the configuration again. One with errors changes nothing; says whether it has none.
 async fn reload(options: &Options, ports: &Ports) -> bool {
     tell(&[
@@ -318,7 +205,7 @@ async fn reload(options: &Options, ports: &Ports) -> bool {
         NotifyState::monotonic_usec_now().unwrap_or(NotifyState::Reloading),
         NotifyState::Status("Reading the configuration"),
     ]);
-    let outcome = read_configuration(options);
+    let outcome = configuration::read(options);
     let (result, reason) = match outcome.config {
         Some(config) => {
             let next = prepare(ports.directory.as_ref(), config, &outcome.origin).await;
@@ -399,14 +286,6 @@ fn started(now: crate::clock::Timestamp, origin: &Origin) -> audit::Record {
         method: "",
         outcome: audit::Outcome::Granted,
         reason: format!("configuration: {}", describe(origin)),
-    }
-}
-
-fn describe(origin: &Origin) -> String {
-    match origin {
-        Origin::Defaults => "defaults".to_owned(),
-        Origin::Files(files) => files.join(", "),
-        Origin::LastGood => "last good one, the files are broken".to_owned(),
     }
 }
 

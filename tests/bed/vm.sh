@@ -6,8 +6,6 @@
 #   vm.sh boot NAME POLICY       start a fresh one, or one that was cut; POLICY: apparmor | selinux
 #   vm.sh exec NAME COMMAND...   run COMMAND in it, as root
 #   vm.sh put NAME FILE... FOLDER
-#   vm.sh save NAME              freeze it as it is now
-#   vm.sh back NAME              start again from there
 #   vm.sh cut NAME               pull the plug; what was on its disk stays
 #   vm.sh stop NAME              pull the plug and forget it
 #   vm.sh test PROGRAM...        boot, run PROGRAM with the packages beside it, stop (cargo's runner, tests/vm.sh)
@@ -19,7 +17,7 @@
 #              TWINLOCK_MIRROR     Debian mirror             (default: the host's own)
 #              TWINLOCK_PACKAGES   what "test" takes along   (default target/packages)
 #              TWINLOCK_VMS        where machines live       (default: vms in the cache)
-# Needs root, mmdebstrap, qemu-system-x86, qemu-utils, openssh-client, socat.
+# Needs root, mmdebstrap, qemu-system-x86, qemu-utils, openssh-client.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -110,10 +108,6 @@ remote() {
         -o ConnectTimeout=10 -o ServerAliveInterval=30 root@127.0.0.1 "$@"
 }
 
-monitor() {
-    printf '%s\n' "$2" | socat -t 120 - "UNIX-CONNECT:$machines/$1/monitor" >"$machines/$1/monitor.out"
-}
-
 boot() {
     local name=$1 policy=$2 machine=$machines/$1
     case $policy in
@@ -131,7 +125,6 @@ boot() {
 
 start() {
     local name=$1 machine=$machines/$1
-    shift
     # A port that is free now; the next who wants one finds it taken.
     [ -e "$machine/port" ] || python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])' \
         >"$machine/port"
@@ -141,8 +134,8 @@ start() {
         -drive "file=$machine/disk,if=virtio,cache=unsafe" \
         -netdev "user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:$(cat "$machine/port")-:2222" \
         -device virtio-net-pci,netdev=n -device virtio-rng-pci \
-        -serial "file:$machine/serial" -monitor "unix:$machine/monitor,server,nowait" \
-        -daemonize -pidfile "$machine/pid" "$@"
+        -serial "file:$machine/serial" -monitor none \
+        -daemonize -pidfile "$machine/pid"
 }
 
 up() {
@@ -153,7 +146,6 @@ up() {
         [ "$tries" -lt 300 ] || { tail -5 "$machine/serial" >&2; die "$name does not answer"; }
         sleep 1
     done
-    # A frozen machine wakes with the clock of that day.
     remote "$name" "date -s @$(date +%s) >/dev/null; systemctl is-system-running --wait >/dev/null || true"
 }
 
@@ -206,14 +198,9 @@ build) build ;;
 boot) boot "${2:?NAME}" "${3:?POLICY}" ;;
 exec) shift; remote "$@" ;;
 put) shift; put "$@" ;;
-save) monitor "${2:?NAME}" "savevm frozen" ;;
-back)
-    cut_off "${2:?NAME}"
-    start "$2" -loadvm frozen
-    up "$2" ;;
 cut) cut_off "${2:?NAME}" ;;
 stop) stop "${2:?NAME}" ;;
 test) shift; test_program "$@" ;;
 label) label "${2:?TREE}" ;;
-*) die "usage: vm.sh build | boot | exec | put | save | back | cut | stop | test ..." ;;
+*) die "usage: vm.sh build | boot | exec | put | cut | stop | test ..." ;;
 esac

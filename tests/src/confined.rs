@@ -10,10 +10,10 @@ use std::{
 use crate::{
     machine::Machine,
     phone::{Phone, early_in_a_step},
-    ssh::{client, outcome},
+    ssh::{at_the_prompt, outcome},
     terminal::Terminal,
     wait,
-    world::{PASSWORD, as_user, root, sh},
+    world::{PASSWORD, as_user, enroll, sh},
 };
 
 const WEB: &str =
@@ -51,22 +51,18 @@ pub fn every_day() {
 
 /// A right code lets in, a wrong one does not; and so does a daemon that was started anew.
 fn logins() -> Phone {
-    let out = root(&["user", "enroll", "alice", "totp", "--activate", "--json"]);
-    assert!(out.status.success(), "{out:?}");
-    let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
-    let phone = Phone::with_key(json["secret"].as_str().unwrap());
-
-    let mut ssh = asked("alice");
+    let phone = enroll("alice");
+    let mut ssh = at_the_prompt("alice");
     ssh.type_line(&fresh(&phone));
     assert!(outcome(ssh, "alice").0, "the right code");
-    let mut ssh = asked("alice");
+    let mut ssh = at_the_prompt("alice");
     ssh.type_line(&phone.wrong_code());
     ssh.expect("Wrong code");
     ssh.interrupt();
     assert!(!outcome(ssh, "alice").0, "a wrong code");
 
     sh("systemctl restart twinlockd");
-    let mut ssh = asked("alice");
+    let mut ssh = at_the_prompt("alice");
     ssh.type_line(&fresh(&phone));
     assert!(outcome(ssh, "alice").0, "after a restart");
     phone
@@ -76,14 +72,6 @@ fn logins() -> Phone {
 fn fresh(phone: &Phone) -> String {
     early_in_a_step(28);
     phone.code(0)
-}
-
-/// At the prompt for the code.
-fn asked(user: &str) -> Terminal {
-    let mut ssh = client(user, &[]);
-    ssh.answer("Password: ", PASSWORD);
-    ssh.expect("Verification code: ");
-    ssh
 }
 
 /// alice tries a code; bob, who has nothing yet, proves his password.

@@ -8,7 +8,7 @@ use crate::{
     phone::Phone,
     ssh::{client, outcome},
     terminal::Terminal,
-    world::{PASSWORD, root, sh},
+    world::{PASSWORD, bypass, enroll, sh},
 };
 
 /// What is asked behind the password.
@@ -22,26 +22,6 @@ pub fn sshd() {
     )
     .unwrap();
     sh("systemctl restart ssh");
-}
-
-/// What `twinlock` says with `--json`.
-#[track_caller]
-fn json(arguments: &[&str]) -> serde_json::Value {
-    let out = root(arguments);
-    assert!(out.status.success(), "{out:?}");
-    serde_json::from_slice(&out.stdout).unwrap()
-}
-
-/// Gives a user an app.
-pub fn enroll(user: &str) -> Phone {
-    let app = json(&["user", "enroll", user, "totp", "--activate", "--json"]);
-    Phone::with_key(app["secret"].as_str().unwrap())
-}
-
-/// A code for one login, of which there are more than an app has in a minute.
-#[must_use]
-pub fn bypass(user: &str) -> String {
-    json(&["user", "bypass", user, "--reason", "test", "--json"])["code"].as_str().unwrap().to_owned()
 }
 
 /// Types the password; says whether that was enough, or a code is asked for.

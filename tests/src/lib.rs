@@ -22,6 +22,7 @@ pub mod mail;
 pub mod manual_page;
 pub mod packages;
 pub mod page;
+pub mod pam_command;
 pub mod pamhost;
 pub mod phone;
 pub mod provider;

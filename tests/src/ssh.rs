@@ -96,6 +96,16 @@ pub fn client_command(user: &str, options: &[&str]) -> Command {
     command
 }
 
+/// Logs in as a user, behind the password and at the prompt for the code.
+#[must_use]
+#[track_caller]
+pub fn at_the_prompt(user: &str) -> Terminal {
+    let mut ssh = client(user, &[]);
+    ssh.answer("Password: ", world::PASSWORD);
+    ssh.expect("Verification code: ");
+    ssh
+}
+
 /// What a login came to: whether the shell ran, and everything that ssh still printed.
 #[track_caller]
 pub fn outcome(terminal: Terminal, user: &str) -> (bool, String) {

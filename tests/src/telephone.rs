@@ -120,8 +120,8 @@ fn mono(bytes: &[u8]) -> Vec<f32> {
 /// Samples a second, and how many of them are made one: half a kilohertz is enough to know a digit by.
 const RATE: f32 = 8000.0;
 const COARSE: usize = 8;
-/// A sound that is nearly the same as another; digits have at most 0.6 in common.
-const SAME: f32 = 0.9;
+/// A sound that is the same as another, of which the line may have lost a moment; digits have at most 0.6 in common.
+const SAME: f32 = 0.75;
 
 fn coarse(samples: &[f32]) -> Vec<f32> {
     samples.chunks_exact(COARSE).map(|chunk| chunk.iter().sum()).collect()

@@ -165,10 +165,30 @@ pub fn sh(command: &str) -> String {
 #[must_use]
 #[track_caller]
 pub fn enroll(user: &str) -> Phone {
-    let out = root(&["user", "enroll", user, "totp", "--activate", "--json"]);
+    let app = json(&["user", "enroll", user, "totp", "--activate", "--json"]);
+    Phone::with_key(app["secret"].as_str().unwrap())
+}
+
+/// A code for one login, of which there are more than an app has in a minute.
+#[must_use]
+#[track_caller]
+pub fn bypass(user: &str) -> String {
+    json(&["user", "bypass", user, "--reason", "test", "--json"])["code"].as_str().unwrap().to_owned()
+}
+
+/// What `twinlock` says with `--json`; panics if it fails.
+#[must_use]
+#[track_caller]
+pub fn json(arguments: &[&str]) -> serde_json::Value {
+    serde_json::from_str(&done(&root(arguments))).unwrap()
+}
+
+/// What a command that must succeed printed.
+#[must_use]
+#[track_caller]
+pub fn done(out: &Output) -> String {
     assert!(out.status.success(), "{out:?}");
-    let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
-    Phone::with_key(json["secret"].as_str().unwrap())
+    String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
 /// Runs `twinlock` as root.

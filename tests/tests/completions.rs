@@ -11,8 +11,8 @@ use twinlock_tests::{
 const FLAG: &str = "twinlock us\tli\t--req\t--he\t\r";
 /// The value of a flag, likewise.
 const VALUE: &str = "twinlock token im\t--for\tps\t--he\t\r";
-/// Half the name of a user that there is.
-const NAME: &str = "twinlock user show ali\t\r";
+/// Half the name of a user that there is: a name that was completed would have a space behind it, and `-x` would be a flag.
+const NAME: &str = "twinlock user show ali\t-x\r";
 
 fn shell(program: &str, arguments: &[&str], completions: &str, prepared: &str) {
     let _world = World::new();
@@ -20,18 +20,23 @@ fn shell(program: &str, arguments: &[&str], completions: &str, prepared: &str) {
     let mut command = Command::new(program);
     command.args(arguments).current_dir("/").env("NO_COLOR", "1");
     let mut terminal = Terminal::run(command);
-    terminal.type_keys(&format!("{prepared}; echo rea''dy\r"));
-    terminal.expect("ready");
+    // A tab is one only for a shell that waits for it: what ran before has ended.
+    let ready = |terminal: &mut Terminal, before: &str| {
+        terminal.type_keys(&format!("{before}echo rea''dy\r"));
+        terminal.expect("ready");
+    };
+    ready(&mut terminal, &format!("{prepared}; "));
     terminal.type_keys(FLAG);
     terminal.expect("Usage: twinlock user list [OPTIONS]");
+    ready(&mut terminal, "");
     terminal.type_keys(VALUE);
     terminal.expect("Usage: twinlock token import [OPTIONS] <FILE>");
+    ready(&mut terminal, "");
     terminal.type_keys(NAME);
     // Who has an account here is nobody's business.
     terminal.expect("twinlockd does not listen");
     terminal.type_keys("exit\r");
-    let (rest, _) = terminal.finish();
-    assert!(!rest.contains("alice"), "{rest}");
+    let _ = terminal.finish();
 }
 
 #[test]

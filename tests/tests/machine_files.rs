@@ -7,10 +7,10 @@ use std::{
 };
 
 use twinlock_tests::{
-    host::{asks, asks_nobody, bypass, enroll, host_that_asks, password, profile, sshd, started},
+    host::{asks, asks_nobody, host_that_asks, password, profile, sshd, started},
     machine::{self, Machine},
     packages::{ALL, apt, broken_lines, quiet},
-    world::{script, sh},
+    world::{bypass, enroll, script, sh},
 };
 
 #[test]
@@ -48,7 +48,7 @@ fn a_policy_that_starts_nothing_is_heeded() {
     asks_nobody("alice");
     fs::remove_file("/usr/sbin/policy-rc.d").unwrap();
     sh("systemctl start twinlockd");
-    enroll("alice");
+    let _phone = enroll("alice");
     profile("--enable");
     asks("alice");
 }

@@ -4,10 +4,10 @@
 use std::fs;
 
 use twinlock_tests::{
-    host::{asks, asks_nobody, enroll, host_that_asks, profile, sshd},
+    host::{asks, asks_nobody, host_that_asks, profile, sshd},
     machine::{self, Machine},
     packages::{ALL, FIRST, LATER, apt, dpkg, dpkg_install, later, quiet, said, stacks, state},
-    world::{self, root, sh},
+    world::{self, enroll, root, sh},
 };
 
 #[test]
@@ -25,7 +25,7 @@ fn installing_asks_nobody_and_changes_no_stack() {
     assert!(after.remove("twinlock-password").is_some(), "ours, and asked by twinlockd alone");
     assert_eq!(after, before);
     asks_nobody("alice");
-    enroll("alice");
+    let _phone = enroll("alice");
     asks_nobody("alice");
     assert_eq!(said(&dpkg(&["--verify"])), "");
     assert_eq!(sh("systemctl list-units --failed --quiet 'twinlock*'"), "");
@@ -49,7 +49,7 @@ fn from_install_to_purge_a_login_works_or_is_refused_as_it_should() {
     sshd();
     let before = stacks();
     host.install(&["libpam-twinlock", "twinlock"]);
-    enroll("alice");
+    let _phone = enroll("alice");
     asks_nobody("alice");
     profile("--enable");
     asks("alice");
@@ -87,7 +87,7 @@ fn what_the_command_enabled_goes_with_the_package() {
     let host = Machine::new();
     sshd();
     host.install(&["libpam-twinlock", "twinlock"]);
-    enroll("alice");
+    let _phone = enroll("alice");
     let before = stacks();
     let drop_in = "/etc/ssh/sshd_config.d/00-twinlock.conf";
     for package in ["libpam-twinlock", "twinlock"] {

@@ -6,46 +6,21 @@ use std::{fs, process::Command};
 use serde_json::Value;
 use twinlock_tests::{
     machine::Machine,
-    phone::Phone,
+    pam_command::{enable, files},
     ssh::{client, outcome},
     wait,
-    world::{PASSWORD, artefacts, root, sh},
+    world::{PASSWORD, done, enroll, root, sh},
 };
 
 /// A client that does not give up in the moment in which sshd begins anew, as a reload has it do.
 const RELOADED: [&str; 4] = ["-o", "PubkeyAuthentication=no", "-o", "ConnectionAttempts=10"];
 
-/// A host with what was built, as the packages have it.
+/// A host with the packages, where nothing asks for a code yet.
 fn installed() -> Machine {
     let machine = Machine::new();
-    let (built, packaging) = (artefacts(), concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging"));
-    let built = built.display();
-    sh(&format!(
-        "install -m 0755 {built}/twinlockd /usr/sbin/ && install -m 0755 {built}/twinlock /usr/bin/ &&
-         install -m 0644 {built}/libpam_twinlock.so $(dirname /usr/lib/*/security/pam_unix.so)/pam_twinlock.so &&
-         install -d -m 0755 /etc/twinlock && install -m 0640 {packaging}/config/twinlock.toml /etc/twinlock/ &&
-         install -m 0644 {packaging}/pam/twinlock-password /etc/pam.d/ &&
-         cp {packaging}/systemd/* /usr/lib/systemd/system/ && rm /usr/lib/systemd/system/*-web.* && systemctl daemon-reload &&
-         systemctl enable --now twinlockd.socket twinlockd-user.socket twinlockd.service &&
-         systemctl enable twinlock-pam-undo.service && systemctl start ssh"
-    ));
+    machine.install(&["libpam-twinlock", "twinlock"]);
+    sh("systemctl start ssh");
     machine
-}
-
-fn files() -> String {
-    sh("cd / && find etc/pam.d etc/ssh -type f | sort | xargs sha256sum 2>/dev/null || true")
-}
-
-fn enroll() -> Phone {
-    let out = root(&["user", "enroll", "alice", "totp", "--activate", "--json"]);
-    let json: Value = serde_json::from_slice(&out.stdout).unwrap();
-    Phone::with_key(json["secret"].as_str().unwrap())
-}
-
-#[track_caller]
-fn enable(more: &[&str]) {
-    let out = root(&[&["pam", "enable", "--yes", "--try-as", "alice"][..], more].concat());
-    assert!(out.status.success(), "{out:?}");
 }
 
 /// Severity, place and sentence of everything that doctor says.
@@ -72,9 +47,9 @@ fn says(beginning: &str, part: &str) {
 #[test]
 fn a_timer_of_systemds_undoes_it_and_a_confirmation_stops_that() {
     let _machine = installed();
-    let phone = enroll();
+    let phone = enroll("alice");
     let before = files();
-    enable(&["--undo-after", "8s"]);
+    let _ = done(&enable(&["--undo-after", "8s"]));
     assert!(sh("systemctl list-timers --no-legend 'twinlock-pam-undo-*'").contains("twinlock-pam-undo-"));
     let mut terminal = client("alice", &RELOADED);
     terminal.answer("assword: ", PASSWORD);
@@ -88,7 +63,7 @@ fn a_timer_of_systemds_undoes_it_and_a_confirmation_stops_that() {
     let mut terminal = client("alice", &RELOADED);
     terminal.answer("assword: ", PASSWORD);
     assert!(outcome(terminal, "alice").0, "without a code");
-    enable(&["--undo-after", "1h"]);
+    let _ = done(&enable(&["--undo-after", "1h"]));
     assert!(root(&["pam", "confirm"]).status.success());
     assert_eq!(sh("systemctl list-timers --no-legend 'twinlock-pam-undo-*'"), "");
     assert_ne!(files(), before);
@@ -97,11 +72,11 @@ fn a_timer_of_systemds_undoes_it_and_a_confirmation_stops_that() {
 #[test]
 fn the_unit_for_boots_undoes_what_nobody_confirmed_before_anybody_can_log_in() {
     let _machine = installed();
-    let _phone = enroll();
+    let _phone = enroll("alice");
     let before = files();
     sh("systemctl start twinlock-pam-undo.service");
     assert_eq!(sh("systemctl show -p ConditionResult --value twinlock-pam-undo").trim(), "no");
-    enable(&[]);
+    let _ = done(&enable(&[]));
     assert_ne!(files(), before);
     sh("systemctl start twinlock-pam-undo.service");
     assert_eq!(files(), before);
@@ -120,8 +95,8 @@ fn the_unit_for_boots_undoes_what_nobody_confirmed_before_anybody_can_log_in() {
 #[test]
 fn doctor_names_units_that_are_off_have_failed_or_are_not_there() {
     let _machine = installed();
-    let _phone = enroll();
-    enable(&["--undo-after", "0"]);
+    let _phone = enroll("alice");
+    let _ = done(&enable(&["--undo-after", "0"]));
     assert!(
         !doctor().iter().any(|each| each.contains("twinlockd.service") || each.contains("unit")),
         "{:#?}",

@@ -6,7 +6,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
-    process::{Command, Output},
+    process::Command,
 };
 
 use twinlock_tests::{
@@ -14,10 +14,10 @@ use twinlock_tests::{
     machine::{Machine, drop_in, property, systemctl},
     mail::{code_in, mail},
     phone::{Phone, early_in_a_step},
-    ssh::{client, outcome},
+    ssh::{at_the_prompt, client, outcome},
     terminal::Terminal,
     wait,
-    world::{self, PASSWORD, as_user, enroll, root, sh},
+    world::{self, PASSWORD, as_user, bypass, done, enroll, root, sh},
 };
 
 const DAEMON: &str = "twinlockd.service";
@@ -42,17 +42,10 @@ fn configure(text: &str) {
 }
 
 fn gets_in(user: &str, code: &str) {
-    let mut ssh = client(user, &[]);
-    ssh.answer("Password: ", PASSWORD);
-    ssh.answer(PROMPT, code);
+    let mut ssh = at_the_prompt(user);
+    ssh.type_line(code);
     let (inside, said) = outcome(ssh, user);
     assert!(inside, "{said}");
-}
-
-#[track_caller]
-fn done(out: &Output) -> String {
-    assert!(out.status.success(), "{out:?}");
-    String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
 fn alice(arguments: &[&str]) -> Command {
@@ -205,9 +198,9 @@ fn administrators_keep_the_store_the_rules_and_the_figures() {
     assert!(migrated.contains("alice: taken over"), "{migrated}");
     gets_in("alice", &Phone::with_key(key).code(-1));
     // The store.
-    done(&root(&["key", "rotate"]));
-    done(&root(&["db", "check"]));
-    done(&root(&["db", "backup", "/root/backup"]));
+    let _ = done(&root(&["key", "rotate"]));
+    let _ = done(&root(&["db", "check"]));
+    let _ = done(&root(&["db", "backup", "/root/backup"]));
     gets_in("alice", &Phone::with_key(key).code(0));
     let refused = root(&["db", "restore", "/root/backup", "--yes"]);
     assert!(
@@ -218,15 +211,11 @@ fn administrators_keep_the_store_the_rules_and_the_figures() {
     let report = done(&root(&["db", "restore", "/root/backup", "--yes"]));
     assert!(report.contains("systemctl start twinlockd"), "{report}");
     systemctl("start twinlockd");
-    let mut ssh = client("alice", &[]);
-    ssh.answer("Password: ", PASSWORD);
-    ssh.answer(PROMPT, &Phone::with_key(key).code(0));
+    let mut ssh = at_the_prompt("alice");
+    ssh.type_line(&Phone::with_key(key).code(0));
     ssh.expect("That code was used");
     drop(ssh);
-    let bypass: serde_json::Value =
-        serde_json::from_str(&done(&root(&["user", "bypass", "bob", "--reason", "restored", "--json"])))
-            .unwrap();
-    gets_in("bob", bypass["code"].as_str().unwrap());
+    gets_in("bob", &bypass("bob"));
     drop(phone);
 }
 
@@ -243,7 +232,7 @@ fn a_program_that_sends_messages_gets_what_it_needs_by_a_drop_in() {
     assert_eq!(test().status.code(), Some(1));
     drop_in(DAEMON, "[Service]\nReadWritePaths=/var/spool/sms\n");
     systemctl("restart twinlockd");
-    done(&test());
+    let _ = done(&test());
     assert!(fs::read_to_string("/var/spool/sms/out").unwrap().contains("+4915112345678"));
 }
 
@@ -372,7 +361,7 @@ fn what_the_daemon_does_not_need_it_cannot_do() {
         "cat /proc/sys/kernel/random/boot_id",
         "getent passwd alice",
     ] {
-        done(&may(needed));
+        let _ = done(&may(needed));
     }
     // The same of the processes themselves: the daemon, and those who look up for it.
     let main = property(DAEMON, "MainPID");

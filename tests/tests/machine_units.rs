@@ -13,15 +13,14 @@ use std::{
 use twinlock_tests::{
     machine::{Machine, drop_in, property, systemctl},
     phone::Phone,
-    ssh::{client, outcome},
+    ssh::{at_the_prompt, outcome},
     terminal::Terminal,
     wait,
-    world::{PASSWORD, as_user, enroll, root, sh},
+    world::{as_user, bypass, enroll, root, sh},
 };
 
 const DAEMON: &str = "twinlockd.service";
 const LOGIN: &str = "/run/twinlock/login.sock";
-const PROMPT: &str = "Verification code: ";
 
 /// A host with the packages, where alice has an app and ssh asks for its codes.
 fn ready() -> (Machine, Phone) {
@@ -29,14 +28,6 @@ fn ready() -> (Machine, Phone) {
     machine.install(&["libpam-twinlock", "twinlock"]);
     machine.ssh_asks_for_codes();
     (machine, enroll("alice"))
-}
-
-/// alice behind her password.
-fn at_the_prompt() -> Terminal {
-    let mut ssh = client("alice", &[]);
-    ssh.answer("Password: ", PASSWORD);
-    ssh.expect(PROMPT);
-    ssh
 }
 
 #[track_caller]
@@ -73,7 +64,7 @@ fn systemd_has_the_sockets_and_whoever_comes_starts_the_daemon() {
     assert_eq!(fs::metadata("/run/twinlock").unwrap().permissions().mode() & 0o7777, 0o755);
     let login = of("login.sock").2;
     let comers: [&dyn Fn(); 3] = [
-        &|| gets_in(at_the_prompt(), &phone.code(-1)),
+        &|| gets_in(at_the_prompt("alice"), &phone.code(-1)),
         &|| assert!(as_user("alice", "twinlock").arg("status").output().unwrap().status.success()),
         &|| assert!(root(&["daemon", "status"]).status.success()),
     ];
@@ -98,21 +89,21 @@ fn systemd_has_the_sockets_and_whoever_comes_starts_the_daemon() {
     assert_eq!(root(&["daemon", "status"]).status.code(), Some(69));
     systemctl("start twinlockd");
     assert!(Path::new("/run/twinlock/user.sock").exists() && Path::new("/run/twinlock/web.sock").exists());
-    gets_in(at_the_prompt(), &phone.code(0));
+    gets_in(at_the_prompt("alice"), &phone.code(0));
 }
 
 #[test]
 fn a_restart_loses_no_login_that_waits_and_none_that_comes_meanwhile() {
     let (_machine, phone) = ready();
-    let ssh = at_the_prompt();
+    let ssh = at_the_prompt("alice");
     systemctl("restart twinlockd");
     gets_in(ssh, &phone.code(-1));
     // It takes its time to be there again: who waits, and who comes, wait in the socket.
-    let ssh = at_the_prompt();
+    let ssh = at_the_prompt("alice");
     drop_in(DAEMON, "[Service]\nExecStartPre=/bin/sleep 2\n");
     systemctl("restart --no-block twinlockd");
     wait::until("the stop", 10, || (property(DAEMON, "SubState") == "start-pre").then_some(()));
-    let coming = at_the_prompt();
+    let coming = at_the_prompt("alice");
     gets_in(ssh, &phone.code(0));
     gets_in(coming, &phone.code(1));
     let said = sh("journalctl -u ssh -t sshd -o cat");
@@ -122,7 +113,7 @@ fn a_restart_loses_no_login_that_waits_and_none_that_comes_meanwhile() {
 #[test]
 fn after_crashes_it_serves_again_however_many_there_were() {
     let (_machine, phone) = ready();
-    let ssh = at_the_prompt();
+    let ssh = at_the_prompt("alice");
     for _ in 0..12 {
         let before = pid();
         sh(&format!("kill -9 {before}"));
@@ -146,7 +137,7 @@ fn after_crashes_it_serves_again_however_many_there_were() {
     );
     sh("cp -a /root/good /etc/twinlock/twinlock.toml");
     wait::until("the daemon", 10, || runs().then_some(()));
-    gets_in(at_the_prompt(), &phone.code(0));
+    gets_in(at_the_prompt("alice"), &phone.code(0));
 }
 
 /// A thread of the daemon that hangs in the next of these system calls, for as long as this lives.
@@ -218,7 +209,7 @@ fn the_watchdog_ends_a_daemon_that_hangs_and_none_that_waits_for_others() {
     let timed_out = || machine.journal(&["-u", DAEMON, "--grep", "Watchdog timeout"]).len();
     assert_eq!(timed_out(), 0);
     // All of it stands still.
-    let ssh = at_the_prompt();
+    let ssh = at_the_prompt("alice");
     sh(&format!("kill -STOP {served}"));
     another_than(served, 30);
     gets_in(ssh, &phone.code(-1));
@@ -229,7 +220,7 @@ fn the_watchdog_ends_a_daemon_that_hangs_and_none_that_waits_for_others() {
     drop(hung); // strace holds even dead threads
     another_than(served, 30);
     assert!(!machine.journal(&["-u", DAEMON, "--grep", "request of twinlockd to itself"]).is_empty());
-    gets_in(at_the_prompt(), &phone.code(0));
+    gets_in(at_the_prompt("alice"), &phone.code(0));
     // And one that is well stays.
     let served = pid();
     wait::until("two periods", 20, || {
@@ -253,7 +244,7 @@ fn the_sealing_key_may_be_a_credential_encrypted_or_not() {
     ));
     systemctl("restart twinlockd");
     assert!(uses());
-    gets_in(at_the_prompt(), &phone.code(-1));
+    gets_in(at_the_prompt("alice"), &phone.code(-1));
     // Encrypted with the host's key (no TPM here), by the drop-in that twinlockd(8) shows.
     sh("systemd-creds encrypt --with-key=host --name=twinlock.key /etc/credstore/twinlock.key \
         /etc/credstore.encrypted/twinlock.key 2>/dev/null && rm /etc/credstore/twinlock.key");
@@ -261,7 +252,7 @@ fn the_sealing_key_may_be_a_credential_encrypted_or_not() {
     drop_in(DAEMON, &format!("[Service]\n{load}\n"));
     systemctl("restart twinlockd");
     assert!(uses());
-    gets_in(at_the_prompt(), &phone.code(0));
+    gets_in(at_the_prompt("alice"), &phone.code(0));
     // The data key is changed; the credential is the administrator's.
     let rotated = root(&["key", "rotate"]);
     assert!(rotated.status.success() && uses(), "{rotated:?}");
@@ -272,9 +263,7 @@ fn the_sealing_key_may_be_a_credential_encrypted_or_not() {
     assert!(String::from_utf8_lossy(&without.stderr).contains("no key to open it with"), "{without:?}");
     sh(&format!("systemd-run -q --wait --pipe -p {load} twinlock db restore /root/backup --yes 2>&1"));
     systemctl("start twinlockd");
-    let bypass = root(&["user", "bypass", "alice", "--reason", "the codes of until now are void", "--json"]);
-    let bypass: serde_json::Value = serde_json::from_slice(&bypass.stdout).unwrap();
-    gets_in(at_the_prompt(), bypass["code"].as_str().unwrap());
+    gets_in(at_the_prompt("alice"), &bypass("alice"));
     // What systemd does not find is missed where it is needed.
     sh("rm /etc/credstore.encrypted/twinlock.key && rm -r /etc/systemd/system/twinlockd.service.d");
     systemctl("daemon-reload");

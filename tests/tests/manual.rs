@@ -9,7 +9,7 @@ use twinlock_tests::{
 };
 
 /// Flags of other programs, which our pages speak of.
-const OF_OTHERS: [&str; 5] = ["--collector", "--name", "--now", "--pipe", "--wait"];
+const OF_OTHERS: [&str; 6] = ["--collector", "--name", "--tpm", "--now", "--pipe", "--wait"];
 /// Flags of every command, which the page has under OPTIONS.
 const OF_ALL: [&str; 4] = ["--runtime-dir", "--json", "--help", "--version"];
 

@@ -1,5 +1,6 @@
 //! The RPM packages: what their scriptlets say, and what becomes of a tree where rpm and dnf really install, upgrade and remove
 //! them. Not on their own ground: no distribution with RPM is to be had here (docs/guide.md says so).
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -68,6 +69,35 @@ fn scriptlets_name_units_that_are_there_and_never_start_a_socket_anew() {
     assert!(seen > 10, "{seen}");
 }
 
+/// How many calls begin so.
+fn of(calls: &[String], start: &str) -> usize {
+    calls.iter().filter(|call| call.starts_with(start)).count()
+}
+
+/// Where taking our line out would make another jump too far, a package stays; a comment is no line.
+fn not_removed_while_a_stack_asks() {
+    fs::write(format!("{TREE}/etc/pam.d/ours"), JUMPED_OVER).unwrap();
+    done("echo '# pam_twinlock.so' >>/etc/pam.d/login");
+    let out = inside(&dnf("/root/later", "remove twinlock-pam"));
+    let said = String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout);
+    assert!(
+        !out.status.success() && said.contains("twinlock-pam is not removed: these PAM stacks"),
+        "{said}"
+    );
+    assert!(said.contains("/etc/pam.d/ours") && !said.contains("/etc/pam.d/login"), "{said}");
+    assert!(there(MODULE));
+    let out = inside("rpm -e --nodeps twinlock");
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(!out.status.success() && said.contains("twinlock is not removed: these PAM stacks"), "{said}");
+    assert!(!inside("rpm -e twinlock").status.success(), "the module needs the daemon");
+    // All at once: what SELinux needs to let the daemon be reached stays in force.
+    assert!(!inside("rpm -e twinlock twinlock-pam twinlock-web twinlock-selinux").status.success());
+    assert!(there(MODULE) && there("/usr/sbin/twinlockd"));
+    assert_eq!(of(&called(), "semodule -n -s targeted -X 200 -r"), 0);
+    done(&dnf("/root/later", "install twinlock-web twinlock-selinux"));
+    let _ = called();
+}
+
 #[test]
 fn installed_upgraded_and_removed_they_leave_stacks_and_data_alone() {
     prepare();
@@ -99,7 +129,6 @@ fn installed_upgraded_and_removed_they_leave_stacks_and_data_alone() {
     assert_eq!(stacks(), before);
     done("id twinlock-web && twinlockd --check");
     let calls = called();
-    let of = |calls: &[String], start: &str| calls.iter().filter(|call| call.starts_with(start)).count();
     assert_eq!(of(&calls, "systemd-update-helper install-system-units"), 2, "{calls:?}");
     assert_eq!(of(&calls, "make"), 1, "{calls:?}");
     assert_eq!(of(&calls, "semodule -n -s targeted -X 200 -i"), 1, "{calls:?}");
@@ -128,21 +157,7 @@ fn installed_upgraded_and_removed_they_leave_stacks_and_data_alone() {
     assert_eq!(of(&calls, "semodule -n -s targeted -X 200 -r"), 0, "{calls:?}");
     assert_eq!(stacks(), before);
 
-    // Not removed while a stack has our line where taking it out would make another jump too far; a comment is no line.
-    fs::write(format!("{TREE}/etc/pam.d/ours"), JUMPED_OVER).unwrap();
-    done("echo '# pam_twinlock.so' >>/etc/pam.d/login");
-    let out = inside(&dnf("/root/later", "remove twinlock-pam"));
-    let said = String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout);
-    assert!(
-        !out.status.success() && said.contains("twinlock-pam is not removed: these PAM stacks"),
-        "{said}"
-    );
-    assert!(said.contains("/etc/pam.d/ours") && !said.contains("/etc/pam.d/login"), "{said}");
-    assert!(there(MODULE));
-    let out = inside("rpm -e --nodeps twinlock");
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(!out.status.success() && said.contains("twinlock is not removed: these PAM stacks"), "{said}");
-    assert!(!inside("rpm -e twinlock").status.success(), "the module needs the daemon");
+    not_removed_while_a_stack_asks();
 
     // A line that can be taken out is.
     fs::write(format!("{TREE}/etc/pam.d/ours"), LAST).unwrap();

@@ -18,6 +18,15 @@ const COMMON_AUTH_THEN_CODE: &str =
 const TOLERANT: &str = "auth requisite pam_unix.so nodelay\nauth required pam_twinlock.so after_first_factor unavailable=ignore\n";
 const HIDDEN: &str =
     "auth requisite pam_unix.so nodelay\nauth required pam_twinlock.so after_first_factor hidden\n";
+/// At the console, where root passes without a code.
+const ROOT_PASSES: &str = "auth requisite pam_unix.so nodelay\nauth [success=1 default=ignore] pam_succeed_if.so quiet uid = 0\n\
+                           auth required pam_twinlock.so after_first_factor\nauth required pam_permit.so\n";
+/// What pam-auth-update makes of packaging/pam/twinlock.
+const PROFILE: &str = "auth [success=1 default=ignore] pam_unix.so nodelay\nauth requisite pam_deny.so\nauth required pam_permit.so\n\
+                       auth required pam_twinlock.so after_first_factor\n";
+/// The shape that `twinlock pam enable` gives to the profiles of authselect.
+const JUMPS: &str = "auth required pam_env.so\nauth [success=1 default=ignore] pam_unix.so nodelay\nauth requisite pam_deny.so\n\
+                     auth required pam_twinlock.so after_first_factor\nauth required pam_permit.so\n";
 const KEY_THEN_CODE: &str = "auth required pam_twinlock.so after_key\nauth required pam_permit.so\n";
 
 /// What comes of our module, and what the person types for it.
@@ -142,10 +151,19 @@ fn lets_in(stack: &str, module: Module) -> bool {
 }
 
 #[test]
-fn password_and_code_are_both_needed_in_every_stack() {
+fn password_and_code_are_both_needed_in_every_stack_by_hand() {
+    both_are_needed(&[PASSWORD_THEN_CODE, COMMON_AUTH_THEN_CODE, TOLERANT, HIDDEN]);
+}
+
+#[test]
+fn password_and_code_are_both_needed_in_every_stack_that_is_made() {
+    both_are_needed(&[ROOT_PASSES, PROFILE, JUMPS]);
+}
+
+fn both_are_needed(stacks: &[&str]) {
     let world = World::new();
     let mut trial = trial(&world);
-    for stack in [PASSWORD_THEN_CODE, COMMON_AUTH_THEN_CODE, TOLERANT, HIDDEN] {
+    for stack in stacks {
         for module in MODULES {
             let code = trial.log_in(stack, module, Some(PASSWORD), &[]);
             assert_eq!(
@@ -175,17 +193,31 @@ fn a_stack_for_keys_lets_in_with_key_and_code_only() {
 #[test]
 fn the_stacks_of_the_matrix_are_those_of_the_documentation() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let written: String = ["README.md", "packaging/man/pam_twinlock.8"]
-        .map(|file| fs::read_to_string(format!("{folder}/{file}")).unwrap())
-        .concat();
-    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    let ours = [PASSWORD_THEN_CODE, KEY_THEN_CODE, COMMON_AUTH_THEN_CODE].concat().replace(" nodelay", "");
-    let known: Vec<_> = ours.lines().map(words).collect();
-    let shown = written.lines().filter(|line| line.starts_with("    ") || line.starts_with("       "));
-    let mut seen = 0;
-    for line in shown.map(words).filter(|line| line.first().is_some_and(|word| word == "auth")) {
-        seen += 1;
-        assert!(known.contains(&line), "{line:?} is in no stack of the matrix");
+    let words = |line: &str| {
+        let words = line.split_whitespace().filter(|word| !word.starts_with("timeout="));
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let ours = [PASSWORD_THEN_CODE, KEY_THEN_CODE, COMMON_AUTH_THEN_CODE, ROOT_PASSES].concat();
+    let known: Vec<_> = ours.replace(" nodelay", "").lines().map(words).collect();
+    for (file, lines) in [
+        ("docs/guide.md", 10),
+        ("docs/delivery.md", 1),
+        ("packaging/man/pam_twinlock.8", 4),
+        ("packaging/man/twinlock.7", 2),
+    ] {
+        let written = fs::read_to_string(format!("{folder}/{file}")).unwrap();
+        let shown = written.lines().filter(|line| line.starts_with("    ")).map(words);
+        let shown: Vec<_> = shown.filter(|line| line.first().is_some_and(|word| word == "auth")).collect();
+        assert!(shown.len() >= lines, "{file}: {shown:?}");
+        for line in shown {
+            assert!(known.contains(&line), "{file}: {line:?} is in no stack of the matrix");
+        }
     }
-    assert!(seen >= 4, "{seen}");
+    // What the package brings is what was tried.
+    let profile = fs::read_to_string(format!("{folder}/packaging/pam/twinlock")).unwrap();
+    let line = profile.lines().find(|line| line.contains("pam_twinlock.so")).unwrap();
+    assert!(
+        PROFILE.lines().any(|known| words(known) == [vec!["auth".to_owned()], words(line)].concat()),
+        "{line}"
+    );
 }

@@ -8,7 +8,9 @@ use twinlock_tests::{confined, machine::Machine, world::sh};
 
 /// What AppArmor refused to our programs since the boot.
 fn refused() -> String {
-    sh("journalctl -k -o cat | grep 'apparmor=\"DENIED\"' | grep 'profile=\"twinlock' || true")
+    // auditd has it, where that runs; the kernel's log else.
+    sh("{ ausearch -m avc --input-logs 2>/dev/null; journalctl -k -o cat; } | grep 'apparmor=\"DENIED\"' | \
+        grep 'profile=\"twinlock' || true")
 }
 
 /// In which profile the first process of a unit is.

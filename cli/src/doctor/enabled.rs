@@ -9,7 +9,13 @@ use crate::pam;
 pub fn look(root: &Path) -> Vec<Finding> {
     let doubts = match pam::doubts(root) {
         Ok(doubts) => doubts,
-        Err(failure) => return vec![Finding::warning(pam::FOLDER, failure.to_string(), "look by hand")],
+        Err(failure) => {
+            return vec![Finding::warning(
+                pam::FOLDER,
+                failure.to_string(),
+                "run twinlock pam disable, which goes by the files, then enable again",
+            )];
+        }
     };
     let finding = |doubt: pam::Doubt| match doubt {
         pam::Doubt::Waits(sentence) => Finding::warning("twinlock pam", sentence, "see twinlock pam status"),

@@ -123,6 +123,17 @@ pub fn program(name: &str) -> Command {
     command
 }
 
+/// The first sentence of what a program complained of.
+pub fn complaint(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason given").to_owned()
+}
+
+/// Whether systemd runs this host: sd_booted(3).
+pub fn systemd() -> bool {
+    Path::new("/run/systemd/system").exists()
+}
+
 fn entries(arguments: &[&str]) -> Vec<Vec<String>> {
     let out = program("getent").args(arguments).output();
     let text = out.map(|out| String::from_utf8_lossy(&out.stdout).into_owned()).unwrap_or_default();

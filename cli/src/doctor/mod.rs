@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use finding::once;
 pub use finding::{Finding, Severity};
-pub use host::program;
+pub use host::{complaint, program, systemd};
 use sshd::{Disk, Pam};
 pub use sshd::{Effective, Way, ways};
 use stack::{Folders, Report};
@@ -25,8 +25,10 @@ use crate::{
 
 /// Where everything is looked for.
 const ROOT: &str = "/";
-const SSHD: &str = "/usr/sbin/sshd";
-const SSHD_CONFIG: &str = "/etc/ssh/sshd_config";
+/// The server whose methods are looked at.
+pub const SSHD: &str = "/usr/sbin/sshd";
+/// What it reads.
+pub const SSHD_CONFIG: &str = "/etc/ssh/sshd_config";
 
 /// Looks at everything and prints what is wrong: exit 1 if there is an error, warnings alone are 0.
 pub async fn run(runtime_dir: &Path, json: bool) -> Result<(), Failure> {
@@ -64,8 +66,8 @@ pub fn sshd(files: &Folders, account_services: &[String], asks_root: bool) -> Ve
             Ok(out) if out.status.success() => {
                 answers.push((probe, Effective::parse(&String::from_utf8_lossy(&out.stdout))));
             }
-            Ok(out) => findings.push(sshd::unanswered(&probe, &String::from_utf8_lossy(&out.stderr))),
-            Err(error) => findings.push(sshd::unanswered(&probe, &error.to_string())),
+            Ok(out) => findings.push(sshd::unanswered(&probe, &out.stderr)),
+            Err(error) => findings.push(sshd::unanswered(&probe, error.to_string().as_bytes())),
         }
     }
     findings.extend(host::other_servers());

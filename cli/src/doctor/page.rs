@@ -71,7 +71,7 @@ fn certificate(path: &str, now: i64) -> Option<Finding> {
         return Some(Finding::warning(
             path,
             "it is no certificate that can be understood here",
-            "see openssl x509 -noout -enddate -in FILE",
+            format!("see openssl x509 -noout -enddate -in {path}"),
         ));
     };
     let on = crate::output::time(end);

@@ -262,7 +262,7 @@ fn an_sshd_that_refuses_its_configuration_is_quoted() {
     let probe = Probe { spec: "user=root".to_owned(), ..probe("root", true) };
     let finding = unanswered(
         &probe,
-        "\n/etc/ssh/sshd_config line 7: \"any\" must appear alone in AuthenticationMethods\n",
+        b"\n/etc/ssh/sshd_config line 7: \"any\" must appear alone in AuthenticationMethods\n",
     );
     said(
         &[finding],

@@ -444,6 +444,30 @@ fn a_stack_without_anybody_who_says_yes_refuses_whom_policy_releases() {
 }
 
 #[test]
+fn two_lines_of_ours_on_one_way_ask_twice() {
+    let line = "auth required pam_twinlock.so after_first_factor\n";
+    let text = format!("auth requisite pam_unix.so\n{line}{line}auth required pam_permit.so\n");
+    one(
+        &only(&text),
+        Severity::Warning,
+        &[
+            "sshd:3: warning: whoever has passed /etc/pam.d/sshd:2 required pam_twinlock.so is asked for a second code here",
+        ],
+    );
+    // One for each way in is another matter.
+    let either = "auth [success=2 default=ignore] pam_unix.so\n\
+                  auth required pam_twinlock.so\n\
+                  auth [success=2 default=die] pam_sss.so use_first_pass\n\
+                  auth required pam_twinlock.so after_first_factor\n\
+                  auth required pam_permit.so\n";
+    assert!(
+        !said(&only(either)).iter().any(|each| each.contains("second code")),
+        "{:#?}",
+        said(&only(either))
+    );
+}
+
+#[test]
 fn arguments_that_the_module_refuses_are_errors() {
     for (argument, remedy) in [
         ("after_first_factr", "write after_first_factor, after_key"),

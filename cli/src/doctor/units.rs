@@ -1,16 +1,21 @@
 //! systemd's units: those that are needed run, and run again after a reboot.
 
-use std::{collections::HashMap, path::Path};
+use std::collections::HashMap;
 
-use super::{finding::Finding, host::program};
+use super::{
+    finding::Finding,
+    host::{complaint, program, systemd},
+};
 
 /// What happens to whom while a unit does not do its work.
 struct Unit {
     name: &'static str,
     /// Without it, or after a reboot without it.
     loss: &'static str,
-    /// Whether a host goes without it by choice.
+    /// Whether this host needs it; else going without is a choice.
     wanted: bool,
+    /// Whether it is there to run all the time.
+    stays: bool,
 }
 
 /// What systemd says of a unit: its properties by name.
@@ -18,18 +23,27 @@ pub type Properties = HashMap<String, String>;
 
 /// Looks at the units, where systemd runs. `asked`: some stack has our line; `page`: there is to be an enrollment page.
 pub fn look(asked: bool, page: bool) -> Vec<Finding> {
-    if !Path::new("/run/systemd/system").exists() {
+    if !systemd() {
         return Vec::new();
     }
     let units = units(asked, page);
     let mut command = program("systemctl");
     command.args(["show", "--property=Id,LoadState,ActiveState,UnitFileState,Result"]);
-    let Ok(out) = command.args(units.iter().map(|unit| unit.name)).output() else { return Vec::new() };
+    let out = match command.args(units.iter().map(|unit| unit.name)).output() {
+        Ok(out) if out.status.success() => out,
+        Ok(out) => return vec![silent(&complaint(&out.stderr))],
+        Err(error) => return vec![silent(&error.to_string())],
+    };
     let said = read(&String::from_utf8_lossy(&out.stdout));
     let mut findings: Vec<Finding> =
         units.iter().filter_map(|unit| judge(unit, said.get(unit.name)?)).collect();
     findings.extend(helpers(&units));
     findings
+}
+
+fn silent(why: &str) -> Finding {
+    let sentence = format!("systemd does not say how our units are: {why}");
+    Finding::warning("systemctl", sentence, "see systemctl status 'twinlock*'")
 }
 
 fn units(asked: bool, page: bool) -> Vec<Unit> {
@@ -44,7 +58,8 @@ fn units(asked: bool, page: bool) -> Vec<Unit> {
         ("twinlock-password.socket", "nobody can confirm a login password", false),
         ("twinlock-sendmail.socket", "mail by sendmail is not sent", false),
     ];
-    all.map(|(name, loss, wanted)| Unit { name, loss, wanted }).into()
+    let stays = |name: &str| name != "twinlock-pam-undo.service";
+    all.map(|(name, loss, wanted)| Unit { name, loss, wanted, stays: stays(name) }).into()
 }
 
 /// `systemctl show`: blocks of `Name=value`, one a unit.
@@ -61,9 +76,8 @@ fn read(text: &str) -> HashMap<String, Properties> {
 }
 
 fn judge(unit: &Unit, properties: &Properties) -> Option<Finding> {
-    let Unit { name, loss, wanted } = unit;
+    let Unit { name, loss, wanted, stays } = unit;
     let is = |property: &str, value: &str| properties.get(property).is_some_and(|said| said == value);
-    let service = !matches!(*name, "twinlock-pam-undo.service");
     if is("ActiveState", "failed") {
         let result = properties.get("Result").map_or("", String::as_str);
         let sentence = format!("the unit has failed ({result}): {loss}");
@@ -94,7 +108,7 @@ fn judge(unit: &Unit, properties: &Properties) -> Option<Finding> {
         let sentence = format!("the unit is not enabled: after a reboot {loss}");
         return Some(Finding::error(*name, sentence, format!("run systemctl enable {name}")));
     }
-    if is("ActiveState", "inactive") && *wanted && service {
+    if is("ActiveState", "inactive") && *wanted && *stays {
         return Some(Finding::error(
             *name,
             format!("the unit does not run: {loss}"),

@@ -3,12 +3,11 @@
 use std::{
     env,
     io::{BufRead, BufReader},
-    path::Path,
     process::{Command, Stdio},
 };
 
 use crate::{
-    doctor::program,
+    doctor::{complaint, program, systemd},
     failure::{Failure, NO},
 };
 
@@ -16,19 +15,10 @@ fn unit(change: &str) -> String {
     format!("twinlock-pam-undo-{change}")
 }
 
-fn systemd() -> bool {
-    Path::new("/run/systemd/system").exists()
-}
-
 /// Has a change undone in so many seconds.
 pub fn arm(change: &str, seconds: u64) -> Result<(), Failure> {
     let unarmed = |why: String| {
-        Failure::new(
-            NO,
-            format!(
-                "nothing would undo this by itself ({why}); nothing has changed. --undo-after 0 goes without"
-            ),
-        )
+        Failure::new(NO, format!("nothing would undo this by itself ({why}); --undo-after 0 goes without"))
     };
     let own = env::current_exe().map_err(|error| unarmed(error.to_string()))?;
     if !systemd() {
@@ -46,8 +36,7 @@ pub fn arm(change: &str, seconds: u64) -> Result<(), Failure> {
     if out.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&out.stderr);
-    Err(unarmed(format!("systemd-run: {}", said.lines().next().unwrap_or("no reason given"))))
+    Err(unarmed(format!("systemd-run: {}", complaint(&out.stderr))))
 }
 
 /// A process of its own, which says when it has left our session.

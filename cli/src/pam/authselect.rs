@@ -7,7 +7,7 @@ use super::{
     redhat,
 };
 use crate::{
-    doctor::program,
+    doctor::{complaint, program},
     failure::{Failure, NO},
 };
 
@@ -48,7 +48,12 @@ impl Plan {
             return Err(Failure::new(NO, "authselect has no profile selected; select one first"));
         };
         if profile == OURS {
-            return Err(Failure::new(NO, format!("{OURS} is selected already")));
+            return Err(Failure::new(
+                NO,
+                format!(
+                    "{OURS} is selected already, and does not ask at all of these; run twinlock pam disable first"
+                ),
+            ));
         }
         let features: Vec<String> = words.collect();
         let mut texts = Vec::new();
@@ -125,7 +130,5 @@ fn run(arguments: &[&str]) -> Result<String, Failure> {
     if out.status.success() {
         return Ok(String::from_utf8_lossy(&out.stdout).into_owned());
     }
-    let said = String::from_utf8_lossy(&out.stderr);
-    let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("no reason given");
-    Err(Failure::new(NO, format!("{TOOL} {} failed: {first}", arguments.join(" "))))
+    Err(Failure::new(NO, format!("{TOOL} {} failed: {}", arguments.join(" "), complaint(&out.stderr))))
 }

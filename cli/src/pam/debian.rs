@@ -2,7 +2,7 @@
 
 use super::file::Root;
 use crate::{
-    doctor::program,
+    doctor::{complaint, program},
     failure::{Failure, NO},
 };
 
@@ -11,14 +11,15 @@ pub const SERVICE: &str = "common-auth";
 const TOOL: &str = "/usr/sbin/pam-auth-update";
 const PROFILE: &str = "/usr/share/pam-configs/twinlock";
 
-/// The files that pam-auth-update writes.
-pub const FILES: [&str; 5] = [
-    "/etc/pam.d/common-auth",
-    "/etc/pam.d/common-account",
-    "/etc/pam.d/common-password",
-    "/etc/pam.d/common-session",
-    "/etc/pam.d/common-session-noninteractive",
-];
+/// Where our line is.
+pub const COMMON_AUTH: &str = "/etc/pam.d/common-auth";
+
+/// The files that pam-auth-update writes, as far as they are there.
+pub fn files(root: &Root) -> Vec<String> {
+    let names = ["auth", "account", "password", "session", "session-noninteractive"];
+    let paths = names.iter().map(|name| format!("/etc/pam.d/common-{name}"));
+    paths.filter(|path| root.at(path).exists()).collect()
+}
 
 /// Whether it can be done here.
 pub fn possible(root: &Root) -> Result<(), Failure> {
@@ -50,11 +51,7 @@ pub fn switch(on: bool) -> Result<(), Failure> {
     if out.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&out.stderr);
-    Err(Failure::new(
-        NO,
-        format!("{TOOL} {verb} twinlock failed: {}", said.lines().next().unwrap_or_default()),
-    ))
+    Err(Failure::new(NO, format!("{TOOL} {verb} twinlock failed: {}", complaint(&out.stderr))))
 }
 
 #[cfg(test)]

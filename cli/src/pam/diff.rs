@@ -2,12 +2,24 @@
 
 use std::fmt::Write;
 
+use crate::{
+    failure::Failure,
+    output::{clean, line},
+};
+
 /// Lines of context around a change.
 const CONTEXT: usize = 3;
 
+/// Prints the difference of what a file holds and will hold.
+pub fn show(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> Result<(), Failure> {
+    let (before, after) = (before.map(String::from_utf8_lossy), after.map(String::from_utf8_lossy));
+    let difference = unified(path, before.as_deref(), after.as_deref());
+    // Tabs stay: stacks are columns.
+    difference.lines().try_for_each(|each| line(each.split('\t').map(clean).collect::<Vec<_>>().join("\t")))
+}
+
 /// The difference of two texts that share most of their lines; empty if they are one.
-#[must_use]
-pub fn unified(path: &str, before: Option<&str>, after: Option<&str>) -> String {
+fn unified(path: &str, before: Option<&str>, after: Option<&str>) -> String {
     if before == after {
         return String::new();
     }

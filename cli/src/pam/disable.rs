@@ -31,11 +31,11 @@ struct Work {
 /// Carries it out.
 pub async fn run(runtime_dir: &Path, options: &PamDisable, json: bool) -> Result<(), Failure> {
     let root = Root::new(&options.root);
-    if ledger::broken(&root) {
-        undo::say(&Ledger::open(&root)?.set_broken_aside()?);
-    }
     let work = Work::find(&root, options)?;
     if work.is_empty() {
+        if options.yes && ledger::broken(&root) {
+            undo::say(&Ledger::open(&root)?.set_broken_aside()?);
+        }
         if let Some(failure) = work.refused {
             return Err(failure);
         }
@@ -50,9 +50,10 @@ pub async fn run(runtime_dir: &Path, options: &PamDisable, json: bool) -> Result
         work.show(&root)?;
     }
     if !options.yes {
-        agree(json).await?;
+        terminal::agree_unless(json, "Type yes to go on: ").await?;
     }
     let ledger = Ledger::open(&root)?;
+    undo::say(&ledger.set_broken_aside()?);
     let services = Work::find(&root, options)?.carry_out(&root, &ledger, options)?;
     for service in services.iter().filter(|_| root.is_host()) {
         told::tell(runtime_dir, false, service, "disabled").await;
@@ -63,22 +64,13 @@ pub async fn run(runtime_dir: &Path, options: &PamDisable, json: bool) -> Result
     line(format!("No second factor is asked any more at: {}.", clean(&services.join(", "))))
 }
 
-async fn agree(json: bool) -> Result<(), Failure> {
-    if json || !terminal::present() {
-        return Err(Failure::usage("there is nobody to ask: say --yes if you mean it"));
-    }
-    if terminal::ask("Type yes to go on: ").await?.trim() == "yes" {
-        return Ok(());
-    }
-    Err(Failure::new(NO, "nothing has changed"))
-}
-
 impl Work {
     fn find(root: &Root, options: &PamDisable) -> Result<Self, Failure> {
         let folders = Folders::below(root.folder(), &[]);
-        let mut entries = ledger::enabled(root)?;
+        // A ledger that cannot be understood is set aside before anything is taken out; the comments in the files do then.
+        let mut entries = ledger::enabled(root).unwrap_or_default();
         // What waits is undone whole: its files are one change.
-        let waits = ledger::pending(root)?.map(|pending| pending.entries).unwrap_or_default();
+        let waits = ledger::pending(root).ok().flatten().map(|pending| pending.entries).unwrap_or_default();
         let wanted = |service: &str| options.all || options.service.iter().any(|each| each == service);
         // sshd's methods came with the profile that makes its stack ask, and go with it.
         let profiles: Vec<String> = entries
@@ -116,15 +108,8 @@ impl Work {
             && debian::possible(root).is_ok()
             && places(service, folders).is_some_and(|places| !places.ours.is_empty())
         {
-            let files = debian::FILES.iter().filter(|path| root.at(path).exists()).map(ToString::to_string);
-            let (service, manner) = (service.to_owned(), Manner::Profile);
-            self.entries.push(Entry {
-                service,
-                key: false,
-                manner,
-                files: files.collect(),
-                copies: String::new(),
-            });
+            let (service, manner, files) = (service.to_owned(), Manner::Profile, debian::files(root));
+            self.entries.push(Entry { service, key: false, manner, files, copies: String::new() });
             return Ok(());
         }
         let changes = out::unknown(root, folders, service)?;
@@ -148,17 +133,9 @@ impl Work {
                 }
             }
         }
-        let text = |content: &Option<Vec<u8>>| {
-            content.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-        };
-        for Change { path, content } in &changes {
-            let difference =
-                diff::unified(path, text(&content.now).as_deref(), text(&content.then).as_deref());
-            difference
-                .lines()
-                .try_for_each(|each| line(each.split('\t').map(clean).collect::<Vec<_>>().join("\t")))?;
-        }
-        Ok(())
+        changes.iter().try_for_each(|Change { path, content }| {
+            diff::show(path, content.now.as_deref(), content.then.as_deref())
+        })
     }
 
     /// Takes all of it out; says of which services.

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     admin,
     args::PamEnable,
-    doctor::{program, stack::Folders},
+    doctor::{program, stack::Folders, systemd},
     failure::{Failure, NO, answered},
     output::{self, clean, line},
     terminal, when,
@@ -25,6 +25,7 @@ use crate::{
 
 /// It undoes at boot what nobody confirmed.
 const BOOT_UNIT: &str = "twinlock-pam-undo.service";
+const QUESTION: &str = "Keep this shell open until you have confirmed. Type yes to go on: ";
 /// Nobody's name: whoever is not known is asked as everybody is, and refused.
 const NOBODY: &str = "twinlock-trial";
 
@@ -37,7 +38,7 @@ pub async fn run(runtime_dir: &Path, options: &PamEnable, json: bool) -> Result<
     let planned = Planned::make(options, &root, &folders)?;
     if planned.entries.is_empty() {
         return if json {
-            report(None, &[], json)
+            report(None, &[], &[], json)
         } else {
             line("It is asked there already; nothing has changed.")
         };
@@ -49,15 +50,17 @@ pub async fn run(runtime_dir: &Path, options: &PamEnable, json: bool) -> Result<
         None => Vec::new(),
     };
     let daemon = Daemon::ask(runtime_dir, options, &planned).await?;
+    let warnings = warnings.iter().map(ToString::to_string);
+    let mut warnings: Vec<String> =
+        warnings.chain(daemon.warnings.clone()).chain(others).chain(methods).collect();
     if !json {
-        show(&planned)?;
-        let warnings = warnings.iter().map(ToString::to_string);
-        for warning in warnings.chain(daemon.warnings.clone()).chain(others).chain(methods) {
-            line(clean(&warning))?;
+        for Edit { path, before, after } in planned.expected.iter().chain(&planned.edits) {
+            diff::show(path, before.as_deref(), after.as_deref())?;
         }
+        warnings.iter().try_for_each(|warning| line(clean(warning)))?;
     }
     if !options.yes {
-        agree(json).await?;
+        terminal::agree_unless(json, QUESTION).await?;
     }
     // Not before: a question that nobody answers would keep everybody else from undoing and disabling.
     let ledger = Ledger::open(&root)?;
@@ -69,22 +72,24 @@ pub async fn run(runtime_dir: &Path, options: &PamEnable, json: bool) -> Result<
     }
     try_out(&planned, &folders, options, &daemon).await?;
     let pending = pending(planned.entries.clone(), undo_after);
-    let warnings = Making {
+    let late = Making {
         root: &root,
         ledger: &ledger,
         planned: &planned,
         account_services: &daemon.account_services,
     }
     .run(&pending)?;
+    let late: Vec<String> = late.iter().map(ToString::to_string).collect();
     if !json {
-        warnings.iter().try_for_each(|warning| line(clean(&warning.to_string())))?;
+        late.iter().try_for_each(|warning| line(clean(warning)))?;
     }
+    warnings.extend(late);
     let services: Vec<String> = pending.entries.iter().map(|entry| entry.service.clone()).collect();
     let kept = if pending.deadline.is_some() { "written, waits to be confirmed" } else { "written" };
     for service in &services {
         told::tell(runtime_dir, true, service, kept).await;
     }
-    report(pending.deadline, &services, json)
+    report(pending.deadline, &services, &warnings, json)
 }
 
 fn nothing_waits(pending: Option<Pending>) -> Result<(), Failure> {
@@ -189,29 +194,6 @@ fn caller() -> String {
     std::env::var("SUDO_USER").ok().or(login.map(|user| user.name)).unwrap_or_else(|| "root".to_owned())
 }
 
-fn show(planned: &Planned) -> Result<(), Failure> {
-    let text =
-        |content: &Option<Vec<u8>>| content.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-    for Edit { path, before, after } in planned.expected.iter().chain(&planned.edits) {
-        let difference = diff::unified(path, text(before).as_deref(), text(after).as_deref());
-        difference
-            .lines()
-            .try_for_each(|each| line(each.split('\t').map(clean).collect::<Vec<_>>().join("\t")))?;
-    }
-    Ok(())
-}
-
-async fn agree(json: bool) -> Result<(), Failure> {
-    if json || !terminal::present() {
-        return Err(Failure::usage("there is nobody to ask: say --yes if you mean it"));
-    }
-    let question = "Keep this shell open until you have confirmed. Type yes to go on: ";
-    if terminal::ask(question).await?.trim() == "yes" {
-        return Ok(());
-    }
-    Err(Failure::new(NO, "nothing has changed"))
-}
-
 /// Every new stack asks for a code, and refuses a wrong one.
 async fn try_out(
     planned: &Planned,
@@ -236,7 +218,8 @@ async fn try_out(
         };
         let word = clean(&verdict.word);
         let text = format!(
-            "the new stack of {service} was tried as {}, and {wrong} ({word}); nothing has changed",
+            "the new stack of {service} was tried as {}, and {wrong} ({word}); nothing has changed; run twinlock doctor, or \
+             write the lines by hand, as pam_twinlock(8) shows",
             clean(user)
         );
         return Err(Failure::new(NO, text));
@@ -244,10 +227,17 @@ async fn try_out(
     Ok(())
 }
 
-fn report(deadline: Option<i64>, services: &[String], json: bool) -> Result<(), Failure> {
+fn report(
+    deadline: Option<i64>,
+    services: &[String],
+    warnings: &[String],
+    json: bool,
+) -> Result<(), Failure> {
     if json {
         let undone_at = deadline.map(output::time);
-        return output::json(&serde_json::json!({ "services": services, "undone_at": undone_at }));
+        return output::json(
+            &serde_json::json!({ "services": services, "undone_at": undone_at, "warnings": warnings }),
+        );
     }
     line(format!("A second factor is asked now at: {}.", services.join(", ")))?;
     let Some(deadline) = deadline else {
@@ -271,5 +261,5 @@ fn report(deadline: Option<i64>, services: &[String], json: bool) -> Result<(), 
 /// Whether a reboot undoes what nobody confirmed.
 fn at_boot() -> bool {
     let enabled = || program("systemctl").args(["is-enabled", "--quiet", BOOT_UNIT]).status();
-    Path::new("/run/systemd/system").exists() && enabled().is_ok_and(|status| status.success())
+    systemd() && enabled().is_ok_and(|status| status.success())
 }

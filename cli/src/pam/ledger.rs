@@ -70,7 +70,7 @@ pub struct Entry {
 pub struct Pending {
     /// Its name: that of the folder with the copies.
     pub name: String,
-    /// When it is undone, in Unix seconds; nothing while it is made and is not to be undone later.
+    /// When it is undone, in Unix seconds; `None` with `--undo-after 0`.
     pub deadline: Option<i64>,
     /// Whether all files were written.
     pub made: bool,
@@ -241,6 +241,11 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
 }
 
 impl Entry {
+    /// Whether sshd's methods are part of it.
+    pub fn has_drop_in(&self) -> bool {
+        self.files.iter().any(|path| path == sshd::DROP_IN)
+    }
+
     /// What a file of it was before, or is after.
     pub fn copy(&self, root: &Root, which: &str, path: &str) -> Result<Option<Vec<u8>>, Failure> {
         file::read(&copy(root, &self.copies, which, path))
@@ -280,10 +285,13 @@ impl Entry {
             let then = sshd::without(&text).map(String::into_bytes);
             return Ok(Some(Content { now, then }).filter(|content| content.now != content.then));
         }
-        if !plan::written(&text) {
-            return Ok(None);
+        let mut then = plan::without(&text);
+        // Without our comments our lines stay ours, unless some were there before.
+        let earlier = before.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+        if plan::without_by_hand(&earlier) == earlier {
+            then = plan::without_by_hand(&then);
         }
-        Ok(Some(Content { now, then: Some(plan::without(&text).into_bytes()) }))
+        Ok(Some(Content { now, then: Some(then.into_bytes()) }).filter(|content| content.now != content.then))
     }
 }
 
@@ -321,6 +329,22 @@ mod tests {
         file::put(&root.at(path), Some(b"somebody else's")).unwrap();
         assert_eq!(entry.restored(&root, path).unwrap(), None);
         file::put(&root.at(path), None).unwrap();
+        assert_eq!(entry.restored(&root, path).unwrap(), None);
+    }
+
+    #[test]
+    fn our_lines_go_without_our_comments_too_unless_some_were_there_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path());
+        let ledger = Ledger::open(&root).unwrap();
+        let (path, entry) = ("/etc/pam.d/sshd", entry());
+        let tidied = b"auth requisite pam_unix.so\nauth required pam_twinlock.so after_first_factor\n";
+        std::fs::create_dir_all(root.at("/etc/pam.d")).unwrap();
+        file::put(&root.at(path), Some(tidied)).unwrap();
+        ledger.keep("1", path, Some(b"auth requisite pam_unix.so\n#"), Some(b"after")).unwrap();
+        let then = entry.restored(&root, path).unwrap().unwrap().then.unwrap();
+        assert_eq!(then, b"auth requisite pam_unix.so\n");
+        ledger.keep("1", path, Some(b"account required pam_twinlock.so\n"), None).unwrap();
         assert_eq!(entry.restored(&root, path).unwrap(), None);
     }
 

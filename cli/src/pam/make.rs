@@ -120,10 +120,8 @@ impl Making<'_> {
                 return Err(Failure::new(NO, why));
             }
         }
-        let with_drop_in = |path: &String| path == sshd::DROP_IN;
-        if let Some(entry) = pending.entries.iter().find(|entry| entry.files.iter().any(with_drop_in)) {
-            let first = if entry.key { First::Key } else { First::Password };
-            let warnings = sshd::check(first, &folders, self.account_services)?;
+        if let Some(entry) = pending.entries.iter().find(|entry| entry.has_drop_in()) {
+            let warnings = sshd::check(First::of(entry.key), &folders, self.account_services)?;
             sshd::reload()?;
             return Ok(warnings);
         }

@@ -2,7 +2,7 @@
 
 use super::{plan::First, sshd};
 use crate::{
-    doctor::{Effective, Way, program, ways},
+    doctor::{Effective, SSHD_CONFIG, Way, program, ways},
     failure::{Failure, NO},
 };
 
@@ -76,7 +76,7 @@ impl Views {
 
 impl View {
     fn ask(text: &str, user: &str) -> Result<Self, Failure> {
-        let config = format!("{text}Include {}\n", sshd::CONFIG);
+        let config = format!("{text}Include {SSHD_CONFIG}\n");
         let user = format!("user={user},host=localhost,addr=127.0.0.1");
         let out = sshd::ask(&["-T", "-f", "/proc/self/fd/0", "-C", &user], &config)?;
         if !out.status.success() {

@@ -75,13 +75,15 @@ fn put_back(root: &Root, entry: &Entry, notes: &mut Vec<String>) -> Result<(), F
         }
         file::put(&root.at(path), content.then.as_deref())?;
     }
-    // What the tool could not do, its files as they were may have done.
+    // What the tool could not do, its files as they were may have done; and what it says that it did, it may not have done.
     let folders = Folders::below(root.folder(), &[]);
-    let left = places(&entry.service, &folders).is_some_and(|places| !places.ours.is_empty());
-    match tool {
-        Err(failure) if left => Err(failure),
-        _ => Ok(()),
-    }
+    let Some((path, number)) =
+        places(&entry.service, &folders).and_then(|at| Some((at.path.clone(), *at.ours.first()?)))
+    else {
+        return Ok(());
+    };
+    let left = format!("{path}:{number} has a line of pam_twinlock.so still: take it out by hand");
+    Err(tool.err().unwrap_or_else(|| Failure::new(NO, left)))
 }
 
 /// What became of entries that were to be put back.
@@ -113,8 +115,7 @@ pub fn put_all_back(root: &Root, entries: &[Entry], reload: bool) -> Outcome {
     let mut outcome = Outcome::default();
     for entry in entries.iter().rev() {
         let mut done = put_back(root, entry, &mut outcome.notes);
-        let sshd = entry.files.iter().any(|path| path == sshd::DROP_IN);
-        if done.is_ok() && sshd && reload && root.is_host() {
+        if done.is_ok() && entry.has_drop_in() && reload && root.is_host() {
             done = sshd::reload();
         }
         match done {

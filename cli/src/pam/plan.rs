@@ -24,6 +24,14 @@ pub enum First {
     Key,
 }
 
+impl First {
+    /// By whether it is a key.
+    #[must_use]
+    pub const fn of(key: bool) -> Self {
+        if key { Self::Key } else { Self::Password }
+    }
+}
+
 /// What is to stand in a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
@@ -131,7 +139,7 @@ pub fn first(text: &str) -> Option<First> {
         .lines()
         .skip_while(|line| *line != BEGIN)
         .find(|line| names_us(line) && phase(line) == "auth")?;
-    Some(if ours.contains("after_key") { First::Key } else { First::Password })
+    Some(First::of(ours.contains("after_key")))
 }
 
 /// The text without our jump for root: what is judged then is what others wrote around our lines.

@@ -89,7 +89,7 @@ impl Planned {
         }
         let mut planned = Self::default();
         if authselect::rules(root) {
-            planned.by_authselect(&services, options)?;
+            planned.by_authselect(&services, options, folders)?;
         } else {
             for service in &services {
                 planned.service(service, options, root, folders)?;
@@ -98,7 +98,7 @@ impl Planned {
         if planned.texts.contains_key(debian::SERVICE) {
             planned.asked_once(folders)?;
         }
-        let first = if options.key { First::Key } else { First::Password };
+        let first = First::of(options.key);
         let all = services.iter().any(|service| service == debian::SERVICE) && folders.read("sshd").is_ok();
         if !planned.entries.is_empty() && (all || services.iter().any(|service| service == "sshd")) {
             planned.drop_in(first, root)?;
@@ -109,7 +109,7 @@ impl Planned {
     /// Who has lines of its own would be asked twice, and sshd's methods would belong to two entries of the ledger.
     fn asked_once(&self, folders: &Folders) -> Result<(), Failure> {
         let overlay = Overlay { folders, texts: &self.texts };
-        let common = format!("{}:", debian::FILES[0]);
+        let common = format!("{}:", debian::COMMON_AUTH);
         let own = |service: &String| {
             let Some(at) = places(service, &overlay) else { return false };
             let twice = at.elsewhere.iter().any(|place| place.starts_with(&common));
@@ -139,8 +139,7 @@ impl Planned {
         let (_, text) =
             folders.read(service).map_err(|error| refused(format!("cannot read {path}: {error}")))?;
         if plan::written(&text) {
-            let first = if options.key { First::Key } else { First::Password };
-            if service == "sshd" && plan::first(&text) != Some(first) {
+            if service == "sshd" && plan::first(&text) != Some(First::of(options.key)) {
                 return Err(refused("sshd asks by the other stack already; run twinlock pam disable first"));
             }
             return Ok(());
@@ -158,7 +157,7 @@ impl Planned {
             return self.profile(root, &text);
         }
         let wanted = Wanted {
-            first: if options.key { First::Key } else { First::Password },
+            first: First::of(options.key),
             root_passes: service == "login" && !options.ask_root,
             account: service == "sshd",
         };
@@ -184,23 +183,32 @@ impl Planned {
         };
         let bytes = |text: &str| Some(text.as_bytes().to_vec());
         self.expected.push(Edit {
-            path: debian::FILES[0].to_owned(),
+            path: debian::COMMON_AUTH.to_owned(),
             before: bytes(text),
             after: bytes(&after),
         });
         self.texts.insert(debian::SERVICE.to_owned(), after);
         self.tried.push(if root.at("/etc/pam.d/sshd").exists() { "sshd" } else { "login" }.to_owned());
-        let files = debian::FILES.iter().filter(|path| root.at(path).exists()).map(ToString::to_string);
-        self.entry(debian::SERVICE, false, Manner::Profile, files.collect());
+        self.entry(debian::SERVICE, false, Manner::Profile, debian::files(root));
         Ok(())
     }
 
-    fn by_authselect(&mut self, services: &[String], options: &PamEnable) -> Result<(), Failure> {
+    fn by_authselect(
+        &mut self,
+        services: &[String],
+        options: &PamEnable,
+        folders: &Folders,
+    ) -> Result<(), Failure> {
         if options.key {
             return Err(refused(
                 "--key is not for hosts of authselect, whose sshd stack includes password-auth; write the lines by \
                  hand, as pam_twinlock(8) shows",
             ));
+        }
+        // Our profile asks at every service that includes one of the two.
+        let asked = |service: &String| places(service, folders).is_some_and(|at| !at.elsewhere.is_empty());
+        if services.iter().all(asked) {
+            return Ok(());
         }
         let plan = authselect::Plan::make(services.iter().any(|service| service == "sshd"))?;
         for (name, text) in &plan.texts {
@@ -234,8 +242,7 @@ impl Planned {
 
     /// What comes before the code at sshd, where its methods change.
     pub fn sshd(&self) -> Option<First> {
-        let entry = self.entries.iter().find(|entry| entry.files.iter().any(|path| path == sshd::DROP_IN))?;
-        Some(if entry.key { First::Key } else { First::Password })
+        self.entries.iter().find(|entry| entry.has_drop_in()).map(|entry| First::of(entry.key))
     }
 
     fn entry(&mut self, service: &str, key: bool, manner: Manner, files: Vec<String>) {
@@ -263,7 +270,8 @@ impl Planned {
             let report = judge(service, &overlay);
             if !report.auth_line {
                 return Err(refused(format!(
-                    "the new stack of {service} would not reach our line; nothing has changed"
+                    "the new stack of {service} would not reach our line; nothing has changed; write our lines by \
+                     hand, as pam_twinlock(8) shows"
                 )));
             }
             for finding in report.findings {

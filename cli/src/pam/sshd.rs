@@ -15,15 +15,12 @@ use nix::{
 
 use super::plan::First;
 use crate::{
-    doctor::{self, Finding, Severity, program, stack::Folders},
+    doctor::{self, Finding, SSHD, Severity, complaint, program, stack::Folders, systemd},
     failure::{Failure, NO},
 };
 
 /// The first file that names a key wins, and distributions ship such files under higher numbers.
 pub const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-twinlock.conf";
-/// What sshd reads.
-pub const CONFIG: &str = "/etc/ssh/sshd_config";
-const SSHD: &str = "/usr/sbin/sshd";
 
 /// What comes before the code, as sshd says it.
 const fn methods(first: First) -> &'static str {
@@ -80,8 +77,7 @@ pub fn ask(arguments: &[&str], input: &str) -> Result<Output, Failure> {
 
 /// Its first sentence of complaint.
 pub fn said(out: &Output) -> String {
-    let said = String::from_utf8_lossy(&out.stderr);
-    said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason given").to_owned()
+    complaint(&out.stderr)
 }
 
 /// Has sshd read its configuration as it is now, and doctor look at what holds: what to be warned of.
@@ -109,7 +105,7 @@ pub fn check(first: First, files: &Folders, account_services: &[String]) -> Resu
 
 /// Has a running sshd read its configuration again. Who is logged in stays so.
 pub fn reload() -> Result<(), Failure> {
-    if Path::new("/run/systemd/system").exists() {
+    if systemd() {
         for unit in ["ssh.service", "sshd.service"] {
             let active = program("systemctl").args(["is-active", "--quiet", unit]).status();
             if active.is_ok_and(|status| status.success()) {

@@ -158,15 +158,18 @@ async fn wait(root: &Root, change: &str) -> Result<bool, Failure> {
     nix::unistd::setsid().map_err(|errno| Failure::new(NO, format!("cannot leave this session: {errno}")))?;
     write!(std::io::stdout(), "{}", arm::READY)?;
     std::io::stdout().flush()?;
-    loop {
-        let Some(pending) = ledger::pending(root)?.filter(|pending| pending.name == change) else {
-            return Ok(false);
-        };
-        if pending.deadline.is_none_or(|deadline| when::seconds() >= deadline) {
-            return Ok(true);
+    let pending = || ledger::pending(root).map(|found| found.filter(|pending| pending.name == change));
+    let Some(first) = pending()? else { return Ok(false) };
+    let seconds = first.deadline.map_or(0, |deadline| deadline.saturating_sub(when::seconds()));
+    // From here on without the wall clock, which somebody may set meanwhile.
+    let unwanted = async {
+        while pending()?.is_some() {
+            tokio::time::sleep(LOOK).await;
         }
-        tokio::time::sleep(LOOK).await;
-    }
+        Ok(false)
+    };
+    let due = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    tokio::time::timeout(due, unwanted).await.unwrap_or(Ok(true))
 }
 
 /// Nobody else will do it: whoever is at work is waited for.

@@ -5,7 +5,7 @@ use super::{
     matching::Probe,
     methods::{Way, ways},
 };
-use crate::doctor::{finding::Finding, stack::Report};
+use crate::doctor::{complaint, finding::Finding, stack::Report};
 
 /// What sshd's PAM service does with our lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,8 +72,8 @@ pub fn judge(answers: &[(Probe, Effective)], pam: &Pam) -> Vec<Finding> {
 
 /// sshd gave no answer for a connection: it refuses its configuration, or was not allowed to read it.
 #[must_use]
-pub fn unanswered(probe: &Probe, stderr: &str) -> Finding {
-    let first = stderr.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason given");
+pub fn unanswered(probe: &Probe, stderr: &[u8]) -> Finding {
+    let first = complaint(stderr);
     let place = format!("sshd ({})", probe.name);
     let sentence = format!("sshd does not say what holds for this connection: {first}");
     Finding::error(

@@ -72,11 +72,13 @@ fn fragment(name: &str) -> bool {
     beginnings.iter().any(|beginning| name.starts_with(beginning)) || whole.contains(&name)
 }
 
-/// Backups of editors and package managers are no services.
+/// Backups of editors and package managers are no services. The packages' scripts have the same list, as a regular expression
+/// (packaging/debian/stacks.sh, packaging/rpm/twinlock.spec).
 fn leftover(name: &str) -> bool {
-    let endings =
-        ["~", ".bak", ".orig", ".rpmsave", ".rpmnew", ".dpkg-old", ".dpkg-new", ".dpkg-dist", ".pam-old"];
-    name.starts_with('.') || endings.iter().any(|ending| name.ends_with(ending))
+    let managers = |ending: &str| ending.starts_with("rpm") || ending.starts_with("dpkg-");
+    name.starts_with('.')
+        || ["~", ".bak", ".orig", ".pam-old"].iter().any(|ending| name.ends_with(ending))
+        || name.rsplit_once('.').is_some_and(|(_, ending)| managers(ending))
 }
 
 impl Files for Folders {

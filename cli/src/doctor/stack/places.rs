@@ -59,7 +59,7 @@ pub enum Bare {
     Jumped(String),
 }
 
-/// Judges a stack before and after our lines were taken out of it by hand, so to say.
+/// Judges a stack before and after our lines were taken out of it.
 pub fn bare(service: &str, before: &dyn Files, after: &dyn Files) -> Bare {
     let old = read(service, before);
     let lines = old.phase(Phase::Auth);

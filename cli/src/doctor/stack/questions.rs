@@ -274,6 +274,19 @@ impl Stack<'_> {
         found.into_iter().map(|(_, finding)| finding).collect()
     }
 
+    /// Is a code asked of somebody who has given one already?
+    pub fn twice(&self) -> Option<Finding> {
+        self.ours().find_map(|(at, ours)| {
+            let before = self.ways.calls(at).find_map(|(_, node)| match node.facts.ours {
+                Ours::Passed(before) => self.line(before),
+                Ours::NotReached | Ours::Failed(_) | Ours::Released(_) => None,
+            })?;
+            let sentence =
+                format!("whoever has passed {} is asked for a second code here", before.described());
+            Some(Finding::warning(&ours.place, sentence, "delete one of the two lines"))
+        })
+    }
+
     /// Does anybody get in: with the second factor, and released from it?
     pub fn closed(&self) -> Option<Finding> {
         let (_, ours) = self.ours().next()?;
