@@ -14,7 +14,7 @@ vm put "$packages"/{libpam-twinlock,twinlock}_*.deb /root/packages
 vm exec 'bash -euxo pipefail' <<'ENABLE' 2>&1
 DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends /root/packages/*.deb >/dev/null
 files() { find /etc/pam.d /etc/ssh -type f -exec sha256sum {} + | sort; }
-files >/root/before
+files >/root/before && sync /root/before # the plug is pulled
 twinlock pam enable --yes --service sshd --undo-after 12h
 grep -q pam_twinlock.so /etc/pam.d/sshd
 ! files | cmp -s - /root/before

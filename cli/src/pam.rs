@@ -1,25 +1,27 @@
 //! `twinlock pam`: our lines in PAM stacks, put in and taken out.
 //!
-//! What a text becomes is decided in `plan.rs` and `redhat.rs`, without a file; whether that is a stack to log in by, doctor
+//! What a text becomes is decided in `lines.rs` and `redhat.rs`, without a file; whether that is a stack to log in by, doctor
 //! says, and libpam itself (`trial.rs`). `ledger.rs` remembers how to go back before anything is written.
 
+mod announce;
 mod arm;
 mod authselect;
 mod debian;
 mod diff;
 mod disable;
+mod doubts;
 mod enable;
+mod entry;
 mod file;
 mod ledger;
+mod lines;
 mod make;
 mod methods;
-mod out;
 mod plan;
-mod planned;
 mod redhat;
+mod removal;
 mod sshd;
 mod status;
-mod told;
 mod trial;
 mod undo;
 
@@ -29,7 +31,8 @@ use crate::{
     args::Pam,
     failure::{Failure, NOT_ALLOWED},
 };
-pub use ledger::{Doubt, FOLDER, doubts};
+pub use doubts::{Doubt, doubts};
+pub use ledger::FOLDER;
 pub use trial::{errand, run_errand};
 
 /// Carries a command out.

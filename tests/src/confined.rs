@@ -120,7 +120,8 @@ fn page() {
         let mut stream = TcpStream::connect("127.0.0.1:8443").ok()?;
         stream
             .write_all(
-                b"GET /robots.txt HTTP/1.1\r\nHost: twofactor.example.test\r\nConnection: close\r\n\r\n",
+                b"GET /robots.txt HTTP/1.1\r\nHost: twofactor.example.test\r\nX-Forwarded-Proto: https\r\n\
+                  X-Forwarded-For: 192.0.2.1\r\nConnection: close\r\n\r\n",
             )
             .ok()?;
         let mut answer = String::new();

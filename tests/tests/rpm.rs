@@ -69,6 +69,16 @@ fn scriptlets_name_units_that_are_there_and_never_start_a_socket_anew() {
     assert!(seen > 10, "{seen}");
 }
 
+#[test]
+fn debians_script_and_rpms_pass_over_the_same_names() {
+    let expression = |file: &str| {
+        let text = fs::read_to_string(format!("{}/../packaging/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let line = text.lines().find(|line| line.contains("grep -Ev '")).unwrap().to_owned();
+        line.split('\'').nth(1).unwrap().replace("\\\\", "\\")
+    };
+    assert_eq!(expression("debian/stacks.sh"), expression("rpm/twinlock.spec"));
+}
+
 /// How many calls begin so.
 fn of(calls: &[String], start: &str) -> usize {
     calls.iter().filter(|call| call.starts_with(start)).count()

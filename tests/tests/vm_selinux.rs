@@ -18,6 +18,19 @@ fn context(unit: &str) -> String {
     context.trim_end_matches('\0').to_owned()
 }
 
+/// Whether the policy in force has a rule by which a domain reaches the daemon's sockets.
+fn may_ask(domain: &str) -> bool {
+    let rules = format!(
+        "import setools; policy = setools.SELinuxPolicy()
+rule = lambda target, kind, right: any(setools.TERuleQuery(policy, ruletype=['allow'], source='{domain}', target=target,
+    tclass=[kind], perms=[right], source_indirect=True, target_indirect=True).results())
+print(rule('twinlockd_t', 'unix_stream_socket', 'connectto') and rule('twinlock_run_t', 'sock_file', 'write'))"
+    );
+    let out = Command::new("python3").args(["-c", &rules]).output().unwrap();
+    assert!(out.status.success(), "{domain}: {out:?}");
+    out.stdout == b"True\n"
+}
+
 #[test]
 fn what_is_done_every_day_is_allowed_and_the_hosts_passwords_are_not() {
     let machine = Machine::new();
@@ -35,6 +48,23 @@ fn what_is_done_every_day_is_allowed_and_the_hosts_passwords_are_not() {
     assert_eq!(context("twinlockd"), "system_u:system_r:twinlockd_t:s0");
     assert_eq!(context("twinlock-web"), "system_u:system_r:twinlock_web_t:s0");
     assert_eq!(refused(), "");
+
+    // Whoever lets people in by PAM may ask, also where each confined user's program has a domain of its own; others may not.
+    for domain in [
+        "sshd_t",
+        "local_login_t",
+        "xdm_t",
+        "staff_sudo_t",
+        "staff_su_t",
+        "user_su_t",
+        "user_t",
+        "unconfined_t",
+    ] {
+        assert!(may_ask(domain), "{domain}");
+    }
+    for domain in ["httpd_t", "postfix_master_t", "cupsd_t"] {
+        assert!(!may_ask(domain), "{domain}");
+    }
 
     // A program that is started in the daemon's domain finds people, and not their passwords.
     sh("cp /usr/bin/getent /usr/local/bin/intruder && chcon -t twinlockd_exec_t /usr/local/bin/intruder");

@@ -12,7 +12,6 @@ mod source;
 mod verdict;
 
 #[cfg(test)]
-#[path = "sshd_tests.rs"]
 mod tests;
 
 pub use self::{

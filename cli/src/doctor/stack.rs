@@ -17,7 +17,6 @@ mod search;
 mod text;
 
 #[cfg(test)]
-#[path = "stack_tests.rs"]
 mod tests;
 
 pub use self::{

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use super::{
-    arm, authselect, debian, diff,
+    announce, arm, authselect, debian, diff,
+    entry::{Entry, Manner},
     file::{self, Root},
-    ledger::{self, Entry, Ledger, Manner},
-    out::{self, Change},
-    sshd, told, undo,
+    ledger::{self, Ledger},
+    removal::{self, Change},
+    sshd, undo,
 };
 use crate::{
     args::PamDisable,
@@ -56,7 +57,7 @@ pub async fn run(runtime_dir: &Path, options: &PamDisable, json: bool) -> Result
     undo::say(&ledger.set_broken_aside()?);
     let services = Work::find(&root, options)?.carry_out(&root, &ledger, options)?;
     for service in services.iter().filter(|_| root.is_host()) {
-        told::tell(runtime_dir, false, service, "disabled").await;
+        announce::tell(runtime_dir, false, service, "disabled").await;
     }
     if json {
         return output::json(&serde_json::json!({ "services": services }));
@@ -112,7 +113,7 @@ impl Work {
             self.entries.push(Entry { service, key: false, manner, files, copies: String::new() });
             return Ok(());
         }
-        let changes = out::unknown(root, folders, service)?;
+        let changes = removal::unknown(root, folders, service)?;
         if !changes.is_empty() {
             self.unknown.push((service.to_owned(), changes));
         }
@@ -128,7 +129,7 @@ impl Work {
         for entry in &self.entries {
             for path in &entry.files {
                 // What cannot be read is told when the rest is done.
-                if let Ok(Some(out::Back { content, .. })) = out::back(root, entry, path) {
+                if let Ok(Some(removal::Back { content, .. })) = removal::back(root, entry, path) {
                     changes.push(Change { path: path.clone(), content });
                 }
             }
@@ -140,7 +141,7 @@ impl Work {
 
     /// Takes all of it out; says of which services.
     fn carry_out(self, root: &Root, ledger: &Ledger, options: &PamDisable) -> Result<Vec<String>, Failure> {
-        let outcome = out::put_all_back(root, &self.entries, true);
+        let outcome = removal::put_all_back(root, &self.entries, true);
         undo::say(&outcome.notes);
         let mut services = outcome.services();
         let mut refused = self.refused;

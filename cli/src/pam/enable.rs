@@ -5,13 +5,13 @@ use std::{fs, path::Path, time::Duration};
 use twinlock_proto::v1::{ExplainRequest, ShowDaemonRequest, explanation::Outcome};
 
 use super::{
-    diff,
+    announce, diff,
+    entry::Entry,
     file::Root,
-    ledger::{self, Entry, Ledger, Pending},
+    ledger::{self, Ledger, Pending},
     make::Making,
     methods,
-    planned::{Edit, Overlay, Planned},
-    told,
+    plan::{Edit, Overlay, Planned},
     trial::Trial,
 };
 use crate::{
@@ -87,29 +87,13 @@ pub async fn run(runtime_dir: &Path, options: &PamEnable, json: bool) -> Result<
     let services: Vec<String> = pending.entries.iter().map(|entry| entry.service.clone()).collect();
     let kept = if pending.deadline.is_some() { "written, waits to be confirmed" } else { "written" };
     for service in &services {
-        told::tell(runtime_dir, true, service, kept).await;
+        announce::tell(runtime_dir, true, service, kept).await;
     }
     report(pending.deadline, &services, &warnings, json)
 }
 
 fn nothing_waits(pending: Option<Pending>) -> Result<(), Failure> {
-    pending.map_or(Ok(()), |pending| Err(Failure::new(NO, waiting(&pending))))
-}
-
-/// A change that waits already.
-pub fn waiting(pending: &Pending) -> String {
-    let services: Vec<&str> = pending.entries.iter().map(|entry| entry.service.as_str()).collect();
-    let services = services.join(", ");
-    match (pending.made, pending.deadline) {
-        (true, Some(deadline)) => format!(
-            "{services} waits to be confirmed, and {} at {}: run twinlock pam confirm, or twinlock pam undo",
-            if when::seconds() > deadline { "should have been undone" } else { "is undone" },
-            when::local(deadline)
-        ),
-        _ => format!(
-            "a change of {services} was interrupted: run twinlock pam undo, which puts back what was before"
-        ),
-    }
+    pending.map_or(Ok(()), |pending| Err(Failure::new(NO, pending.sentence())))
 }
 
 fn undo_after(text: &str) -> Result<Option<Duration>, Failure> {

@@ -4,10 +4,11 @@ use std::fs;
 
 use super::{
     arm, authselect, debian,
+    entry::Manner,
     file::{self, Root},
-    ledger::{Ledger, Manner, Pending},
-    plan::First,
-    planned::{Edit, Planned},
+    ledger::{Ledger, Pending},
+    lines::First,
+    plan::{Edit, Planned},
     sshd, undo,
 };
 use crate::{
@@ -37,8 +38,12 @@ impl Making<'_> {
             Ok(warnings) => return Ok(warnings),
             Err(failure) => failure,
         };
-        match undo::put_back(self.root, self.ledger, pending, true) {
-            Ok(_) => Err(Failure::new(failure.code, format!("{failure}; everything is as it was"))),
+        let undone = undo::put_back(self.root, self.ledger, pending, true).and_then(|outcome| {
+            undo::say(&outcome.notes);
+            outcome.failure().map_or(Ok(()), Err)
+        });
+        match undone {
+            Ok(()) => Err(Failure::new(failure.code, format!("{failure}; everything is as it was"))),
             Err(worse) => Err(Failure::new(
                 failure.code,
                 format!("{failure}; and putting it back failed: {worse}; run twinlock pam undo"),

@@ -1,6 +1,6 @@
 //! What sshd allows now, and what it will: who loses a way in, and who would gain one, said before anything is written.
 
-use super::{plan::First, sshd};
+use super::{lines::First, sshd};
 use crate::{
     doctor::{Effective, SSHD_CONFIG, Way, program, ways},
     failure::{Failure, NO},

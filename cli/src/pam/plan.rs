@@ -1,219 +1,288 @@
-//! The text of a stack with our lines, and without them. Pure: whoever calls it judges what came out.
-//!
-//! Our lines stand between two comments, and a line that has to go meanwhile stands there as a comment: so what was
-//! before can be had back from the file alone.
+//! What `twinlock pam enable` is going to do: every file as it is and as it will be, judged before any is touched.
 
-use crate::doctor::stack::{Places, Words};
+use std::{collections::BTreeMap, io};
 
-/// The comment above our lines.
-const BEGIN: &str = "# Written by \"twinlock pam enable\", taken out by \"twinlock pam disable\":";
-/// The comment below them.
-const END: &str = "# End of what \"twinlock pam enable\" wrote.";
-/// In front of a line that has to go meanwhile.
-const WAS: &str = "#was# ";
+use super::{
+    authselect, debian,
+    entry::{Entry, Manner},
+    file::{self, Root},
+    lines::{self, First, Wanted},
+    sshd,
+};
+use crate::{
+    args::PamEnable,
+    doctor::{
+        Finding, Severity,
+        stack::{Files, Folders, judge, places},
+    },
+    failure::{Failure, NO},
+    output::clean,
+};
 
-/// Refuses a login that skipped the auth phase.
-const ACCOUNT: &str = "account\trequired\tpam_twinlock.so";
-
-/// What comes before the code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum First {
-    /// The password.
-    Password,
-    /// An SSH key, which sshd asks for.
-    Key,
+/// A file that the command writes, or has written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    pub path: String,
+    pub before: Option<Vec<u8>>,
+    pub after: Option<Vec<u8>>,
 }
 
-impl First {
-    /// By whether it is a key.
-    #[must_use]
-    pub const fn of(key: bool) -> Self {
-        if key { Self::Key } else { Self::Password }
-    }
+/// A change that nobody has made yet.
+#[derive(Debug, Default)]
+pub struct Planned {
+    /// What will be in the ledger.
+    pub entries: Vec<Entry>,
+    /// What the command writes itself.
+    pub edits: Vec<Edit>,
+    /// What a tool of the distribution will write, as far as that is known.
+    pub expected: Vec<Edit>,
+    /// The stacks that change, by name, as they will be.
+    pub texts: BTreeMap<String, String>,
+    /// Services that are tried with a wrong code.
+    pub tried: Vec<String>,
+    /// What is selected of authselect, and what will be.
+    pub authselect: Option<authselect::Plan>,
 }
 
-/// What is to stand in a stack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
-    /// What comes before the code.
-    pub first: First,
-    /// Root passes without a code, whatever the daemon does.
-    pub root_passes: bool,
-    /// Refuse a login that skipped the auth phase.
-    pub account: bool,
+/// The stacks as they will be.
+pub struct Overlay<'a> {
+    pub folders: &'a Folders,
+    pub texts: &'a BTreeMap<String, String>,
 }
 
-/// Our line that goes past our other one for root.
-const ROOT_PASSES: &str = "auth\t[success=1 default=ignore]\tpam_succeed_if.so quiet uid = 0";
-
-/// Our lines of the auth phase.
-fn auth(wanted: Wanted) -> Vec<&'static str> {
-    let mut lines = Vec::new();
-    if wanted.root_passes {
-        lines.push(ROOT_PASSES);
-    }
-    lines.push(match wanted.first {
-        First::Password => "auth\trequired\tpam_twinlock.so after_first_factor",
-        First::Key => "auth\trequired\tpam_twinlock.so after_key",
-    });
-    // Whom policy releases is ignored by our line, and somebody has to say yes.
-    lines.push("auth\trequired\tpam_permit.so");
-    lines
-}
-
-/// The text of a stack with our lines: behind the first factor, or in its place where a key is one.
-///
-/// # Errors
-///
-/// A sentence: where they would have to stand cannot be told.
-pub fn with(text: &str, places: &Places, wanted: Wanted) -> Result<String, String> {
-    let path = &places.path;
-    let asked: Vec<usize> =
-        places.first_factor.iter().flat_map(|begin| *begin..=end_of(text, *begin)).collect();
-    let (Some(from), Some(to)) = (asked.first(), asked.last()) else {
-        return Err(format!(
-            "{path} has no line that asks the password, by a module that is known here; write our line by hand, \
-             behind the one that does, as pam_twinlock(8) shows"
-        ));
-    };
-    let account = match (wanted.account, places.account) {
-        (true, None) => return Err(format!("{path} has no account line, in front of which ours belongs")),
-        (true, line) => line,
-        (false, _) => None,
-    };
-    let replaced: Vec<&str> = text
-        .lines()
-        .enumerate()
-        .filter(|(index, _)| asked.contains(&(index + 1)))
-        .map(|(_, line)| line)
-        .collect();
-    let mut out = String::new();
-    for (index, line) in text.split_inclusive('\n').enumerate() {
-        let number = index + 1;
-        if account == Some(number) {
-            block(&mut out, &[ACCOUNT], &[]);
-        }
-        match wanted.first {
-            First::Key if number == *from => block(&mut out, &auth(wanted), &replaced),
-            First::Key if asked.contains(&number) => {}
-            First::Password | First::Key => out.push_str(line),
-        }
-        if wanted.first == First::Password && number == *to {
-            block(&mut out, &auth(wanted), &[]);
+impl Files for Overlay<'_> {
+    fn read(&self, name: &str) -> io::Result<(String, String)> {
+        let short = name.strip_prefix("/etc/pam.d/").unwrap_or(name);
+        match self.texts.get(short) {
+            Some(text) => Ok((format!("/etc/pam.d/{short}"), text.clone())),
+            None => self.folders.read(name),
         }
     }
-    Ok(out)
-}
 
-/// The last physical line of the logical one that begins here.
-fn end_of(text: &str, begin: usize) -> usize {
-    begin + text.lines().skip(begin.saturating_sub(1)).take_while(|line| goes_on(line)).count()
-}
-
-fn goes_on(line: &str) -> bool {
-    line.trim_end().ends_with('\\') && !line.contains('#')
-}
-
-fn block(out: &mut String, lines: &[&str], instead_of: &[&str]) {
-    if !out.is_empty() && !out.ends_with('\n') {
-        out.push('\n');
-    }
-    let was = instead_of.iter().map(|line| format!("{WAS}{line}"));
-    let all = [BEGIN.to_owned()].into_iter().chain(was).chain(lines.iter().map(ToString::to_string));
-    for line in all.chain([END.to_owned()]) {
-        out.push_str(&line);
-        out.push('\n');
+    fn has_module(&self, module: &str) -> bool {
+        self.folders.has_module(module)
     }
 }
 
-/// Whether the command wrote into this text.
-#[must_use]
-pub fn written(text: &str) -> bool {
-    text.lines().any(|line| line == BEGIN)
+fn refused(why: impl Into<String>) -> Failure {
+    Failure::new(NO, why)
 }
 
-/// What comes before the code, by what the command wrote.
-#[must_use]
-pub fn first(text: &str) -> Option<First> {
-    let ours = text
-        .lines()
-        .skip_while(|line| *line != BEGIN)
-        .find(|line| names_us(line) && phase(line) == "auth")?;
-    Some(First::of(ours.contains("after_key")))
-}
-
-/// The text without our jump for root: what is judged then is what others wrote around our lines.
-#[must_use]
-pub fn without_jump(text: &str) -> String {
-    text.split_inclusive('\n').filter(|line| line.trim_end() != ROOT_PASSES).collect()
-}
-
-/// The text without what the command wrote: what was before, if nobody else wrote into it since.
-/// What somebody wrote between our lines stays.
-#[must_use]
-pub fn without(text: &str) -> String {
-    let mut out = String::new();
-    let mut lines = text.split_inclusive('\n');
-    while let Some(line) = lines.next() {
-        if line.trim_end() != BEGIN {
-            out.push_str(line);
-            continue;
+impl Planned {
+    /// Plans for these services; those that have our lines already are left out.
+    pub fn make(options: &PamEnable, root: &Root, folders: &Folders) -> Result<Self, Failure> {
+        let mut services = options.service.clone();
+        services.dedup();
+        if options.key && services != ["sshd"] {
+            return Err(Failure::usage("--key is for sshd alone: other programs know no keys"));
         }
-        let known: Vec<&str> = [First::Password, First::Key]
-            .into_iter()
-            .flat_map(|first| auth(Wanted { first, root_passes: true, account: true }))
-            .chain([ACCOUNT])
-            .collect();
-        for line in lines.by_ref() {
-            if line.trim_end() == END {
-                break;
-            }
-            if let Some(was) = line.strip_prefix(WAS) {
-                out.push_str(was);
-            } else if !known.contains(&line.trim_end()) && !names_us(line) {
-                out.push_str(line); // somebody else's
+        if options.ask_root && !services.iter().any(|service| service == "login") {
+            return Err(Failure::usage("--ask-root is for --service login"));
+        }
+        for service in &services {
+            if service.is_empty() || service.contains('/') || folders.read(service).is_err() {
+                return Err(refused(format!(
+                    "there is no stack /etc/pam.d/{}; see ls /etc/pam.d",
+                    clean(service)
+                )));
             }
         }
-    }
-    out
-}
-
-/// The text without the lines of ours that somebody wrote by hand.
-#[must_use]
-pub fn without_by_hand(text: &str) -> String {
-    let mut out = String::new();
-    let mut logical = String::new();
-    for line in text.split_inclusive('\n') {
-        logical.push_str(line);
-        if goes_on(line) {
-            continue;
+        let mut planned = Self::default();
+        if authselect::rules(root) {
+            planned.by_authselect(&services, options, folders)?;
+        } else {
+            for service in &services {
+                planned.service(service, options, root, folders)?;
+            }
         }
-        if !names_us(&logical) {
-            out.push_str(&logical);
+        if planned.texts.contains_key(debian::SERVICE) {
+            planned.asked_once(folders)?;
         }
-        logical.clear();
+        let first = First::of(options.key);
+        let all = services.iter().any(|service| service == debian::SERVICE) && folders.read("sshd").is_ok();
+        if !planned.entries.is_empty() && (all || services.iter().any(|service| service == "sshd")) {
+            planned.drop_in(first, root)?;
+        }
+        Ok(planned)
     }
-    if !names_us(&logical) {
-        out.push_str(&logical);
+
+    /// Who has lines of its own would be asked twice, and sshd's methods would belong to two entries of the ledger.
+    fn asked_once(&self, folders: &Folders) -> Result<(), Failure> {
+        let overlay = Overlay { folders, texts: &self.texts };
+        let common = format!("{}:", debian::COMMON_AUTH);
+        let own = |service: &String| {
+            let Some(at) = places(service, &overlay) else { return false };
+            let twice = at.elsewhere.iter().any(|place| place.starts_with(&common));
+            service != debian::SERVICE && !at.ours.is_empty() && (twice || service == "sshd")
+        };
+        let services: Vec<String> = folders.services().into_iter().filter(own).collect();
+        let Some(first) = services.first() else { return Ok(()) };
+        Err(refused(format!(
+            "{} would be asked twice, by lines of its own and by common-auth; run twinlock pam disable --service \
+             {first} first",
+            services.join(", ")
+        )))
     }
-    out
-}
 
-/// Whether a line calls our module.
-fn names_us(line: &str) -> bool {
-    let line = line.trim_start();
-    if line.starts_with('#') {
-        return false;
+    fn service(
+        &mut self,
+        service: &str,
+        options: &PamEnable,
+        root: &Root,
+        folders: &Folders,
+    ) -> Result<(), Failure> {
+        let Some(places) = places(service, folders) else {
+            return Err(refused(format!("{service} has no stack")));
+        };
+        let path = format!("/etc/pam.d/{service}");
+        let before = file::read(&root.at(&path))?;
+        let (_, text) =
+            folders.read(service).map_err(|error| refused(format!("cannot read {path}: {error}")))?;
+        if lines::written(&text) {
+            if service == "sshd" && lines::first(&text) != Some(First::of(options.key)) {
+                return Err(refused("sshd asks by the other stack already; run twinlock pam disable first"));
+            }
+            return Ok(());
+        }
+        if let Some(elsewhere) = places.elsewhere.first() {
+            return Err(refused(format!("{service} asks already, by {elsewhere}; nothing has changed")));
+        }
+        if let Some(number) = places.ours.first() {
+            return Err(refused(format!(
+                "{path}:{number} has a line of pam_twinlock.so that somebody wrote by hand; leave it as it is, or run \
+                 twinlock pam disable --service {service} first"
+            )));
+        }
+        if service == debian::SERVICE {
+            return self.profile(root, &text);
+        }
+        let wanted = Wanted {
+            first: First::of(options.key),
+            root_passes: service == "login" && !options.ask_root,
+            account: service == "sshd",
+        };
+        if text.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(refused(format!(
+                "{path} is not UTF-8; write our lines by hand, as pam_twinlock(8) shows"
+            )));
+        }
+        let after = lines::with(&text, &places, wanted).map_err(refused)?;
+        self.texts.insert(service.to_owned(), after.clone());
+        self.tried.push(service.to_owned());
+        self.edits.push(Edit { path: path.clone(), before, after: Some(after.into_bytes()) });
+        self.entry(service, options.key, Manner::Lines, vec![path]);
+        Ok(())
     }
-    let joined = line.replace("\\\n", " ");
-    let module = Words::of(joined.trim_end()).nth(2).unwrap_or_default();
-    module.rsplit('/').next() == Some("pam_twinlock.so")
-}
 
-fn phase(line: &str) -> String {
-    Words::of(line).next().unwrap_or_default().trim_start_matches('-').to_ascii_lowercase()
-}
+    fn profile(&mut self, root: &Root, text: &str) -> Result<(), Failure> {
+        debian::possible(root)?;
+        let Some(after) = debian::expected(text) else {
+            return Err(refused(
+                "/etc/pam.d/common-auth is not as pam-auth-update writes it; name the services one by one",
+            ));
+        };
+        let bytes = |text: &str| Some(text.as_bytes().to_vec());
+        self.expected.push(Edit {
+            path: debian::COMMON_AUTH.to_owned(),
+            before: bytes(text),
+            after: bytes(&after),
+        });
+        self.texts.insert(debian::SERVICE.to_owned(), after);
+        self.tried.push(if root.at("/etc/pam.d/sshd").exists() { "sshd" } else { "login" }.to_owned());
+        self.entry(debian::SERVICE, false, Manner::Profile, debian::files(root));
+        Ok(())
+    }
 
-#[cfg(test)]
-#[path = "plan_tests.rs"]
-pub(super) mod tests;
+    fn by_authselect(
+        &mut self,
+        services: &[String],
+        options: &PamEnable,
+        folders: &Folders,
+    ) -> Result<(), Failure> {
+        if options.key {
+            return Err(refused(
+                "--key is not for hosts of authselect, whose sshd stack includes password-auth; write the lines by \
+                 hand, as pam_twinlock(8) shows",
+            ));
+        }
+        // Our profile asks at every service that includes one of the two.
+        let asked = |service: &String| places(service, folders).is_some_and(|at| !at.elsewhere.is_empty());
+        if services.iter().all(asked) {
+            return Ok(());
+        }
+        let plan = authselect::Plan::make(services.iter().any(|service| service == "sshd"))?;
+        for (name, text) in &plan.texts {
+            let path = format!("/etc/authselect/{name}");
+            let before = std::fs::read(&path).ok();
+            self.expected.push(Edit { path, before, after: Some(text.clone().into_bytes()) });
+            self.texts.insert(name.clone(), text.clone());
+        }
+        self.tried = services.to_vec();
+        let manner = Manner::Authselect { before: plan.before.clone(), base: plan.base() };
+        self.entry(authselect::SERVICE, false, manner, authselect::FILES.map(str::to_owned).to_vec());
+        self.authselect = Some(plan);
+        Ok(())
+    }
+
+    fn drop_in(&mut self, first: First, root: &Root) -> Result<(), Failure> {
+        let (path, text) = (sshd::DROP_IN.to_owned(), sshd::drop_in(first));
+        let before = file::read(&root.at(&path))?;
+        self.edits.push(Edit { path: path.clone(), before, after: Some(text.into_bytes()) });
+        match self.entries.iter_mut().find(|entry| entry.service == "sshd") {
+            Some(entry) => entry.files.push(path),
+            None => self.entry("sshd", first == First::Key, Manner::Lines, vec![path]),
+        }
+        Ok(())
+    }
+
+    /// Whether a later plan does to the same files the same.
+    pub fn same(&self, later: &Self) -> bool {
+        (&self.edits, &self.expected, &self.texts) == (&later.edits, &later.expected, &later.texts)
+    }
+
+    /// What comes before the code at sshd, where its methods change.
+    pub fn sshd(&self) -> Option<First> {
+        self.entries.iter().find(|entry| entry.has_drop_in()).map(|entry| First::of(entry.key))
+    }
+
+    fn entry(&mut self, service: &str, key: bool, manner: Manner, files: Vec<String>) {
+        self.entries.push(Entry { service: service.to_owned(), key, manner, files, copies: String::new() });
+    }
+
+    /// The other name by which a program goes, where that is left out.
+    pub fn others(&self, folders: &Folders) -> Vec<String> {
+        let overlay = Overlay { folders, texts: &self.texts };
+        let left_out = |(program, service, other): &(&str, &str, &str)| {
+            let concerned = self.tried.iter().any(|each| each == service);
+            let asks =
+                places(other, &overlay).is_none_or(|at| !(at.ours.is_empty() && at.elsewhere.is_empty()));
+            (concerned && !asks)
+                .then(|| format!("{program} is the service {other}, which does not ask: name it too"))
+        };
+        [("sudo -i", "sudo", "sudo-i"), ("su -", "su", "su-l")].iter().filter_map(left_out).collect()
+    }
+
+    /// What doctor says of the stacks as they will be: an error ends the plan, warnings are shown.
+    pub fn judged(&self, folders: &Folders) -> Result<Vec<Finding>, Failure> {
+        let overlay = Overlay { folders, texts: &self.texts };
+        let mut warnings = Vec::new();
+        for service in &self.tried {
+            let report = judge(service, &overlay);
+            if !report.auth_line {
+                return Err(refused(format!(
+                    "the new stack of {service} would not reach our line; nothing has changed; write our lines by \
+                     hand, as pam_twinlock(8) shows"
+                )));
+            }
+            for finding in report.findings {
+                if finding.severity == Severity::Error {
+                    return Err(refused(format!(
+                        "nothing has changed, because of what doctor says of the new stack: {finding}"
+                    )));
+                }
+                warnings.push(finding);
+            }
+        }
+        Ok(warnings)
+    }
+}

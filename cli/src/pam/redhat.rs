@@ -114,7 +114,7 @@ fn written(words: &[String]) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{super::plan::tests::Map, *};
+    use super::{super::lines::tests::Map, *};
     use crate::doctor::{Severity, stack::judge};
 
     /// The profile local, with fingerprint, faillock and a keyring; in the words of this test.

@@ -13,7 +13,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::plan::First;
+use super::lines::First;
 use crate::{
     doctor::{self, Finding, SSHD, Severity, complaint, program, stack::Folders, systemd},
     failure::{Failure, NO},

@@ -5,10 +5,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{
-    enable,
+    entry::Entry,
     file::Root,
-    ledger::{self, Entry, Pending},
-    plan::{self, First},
+    ledger::{self, Pending},
+    lines::{self, First},
     sshd,
 };
 use crate::{
@@ -100,7 +100,7 @@ fn look(
     }
     let report = judge(name, folders);
     let worst = |severity| report.findings.iter().any(|finding| finding.severity == severity);
-    let first_factor = match plan::first(&text) {
+    let first_factor = match lines::first(&text) {
         Some(First::Password) => Some("password"),
         Some(First::Key) => Some("key"),
         None if report.after_key => Some("key"),
@@ -110,7 +110,7 @@ fn look(
     Ok(Some(Service {
         service: name.to_owned(),
         file: places.path,
-        written_by: match (plan::written(&text), elsewhere) {
+        written_by: match (lines::written(&text), elsewhere) {
             (true, _) => "command".to_owned(),
             (false, Some(file)) if places.ours.is_empty() => file,
             (false, _) => "hand".to_owned(),
@@ -141,5 +141,5 @@ fn print(services: &[Service], drop_in: bool, pending: Option<&Pending>) -> Resu
     if drop_in {
         line(format!("sshd's methods: {}", sshd::DROP_IN))?;
     }
-    pending.map_or(Ok(()), |pending| line(clean(&enable::waiting(pending))))
+    pending.map_or(Ok(()), |pending| line(clean(&pending.sentence())))
 }

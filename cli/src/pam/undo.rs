@@ -3,11 +3,10 @@
 use std::{io::Write, path::Path, time::Duration};
 
 use super::{
-    arm,
+    announce, arm,
     file::Root,
     ledger::{self, Ledger, Pending},
-    out::{self, Outcome},
-    told,
+    removal::{self, Outcome},
 };
 use crate::{
     args::PamUndo,
@@ -38,7 +37,7 @@ pub async fn confirm(runtime_dir: &Path, json: bool) -> Result<(), Failure> {
     }
     let services = settle(&root, &ledger, &pending)?;
     for service in &services {
-        told::tell(runtime_dir, true, service, "confirmed").await;
+        announce::tell(runtime_dir, true, service, "confirmed").await;
     }
     if json {
         return output::json(&serde_json::json!({ "services": services }));
@@ -80,13 +79,13 @@ pub async fn undo(runtime_dir: &Path, options: &PamUndo, json: bool) -> Result<(
             "nothing waits to be confirmed; what is confirmed ends by twinlock pam disable",
         ));
     };
-    let outcome = put_back_each(&root, &ledger, &pending, !options.boot)?;
+    let outcome = put_back(&root, &ledger, &pending, !options.boot)?;
     let services = outcome.services();
     for service in &services {
         if options.boot {
-            told::write(false, service, "undone at boot: nobody confirmed");
+            announce::write(false, service, "undone at boot: nobody confirmed");
         } else {
-            told::tell(runtime_dir, false, service, "undone").await;
+            announce::tell(runtime_dir, false, service, "undone").await;
         }
     }
     say(&outcome.notes);
@@ -110,9 +109,9 @@ async fn due(runtime_dir: &Path, root: &Root, change: &str) -> Result<(), Failur
     let Some(pending) = ledger.pending()?.filter(|pending| pending.name == *change) else {
         return Ok(());
     };
-    let outcome = put_back_each(root, &ledger, &pending, true)?;
+    let outcome = put_back(root, &ledger, &pending, true)?;
     for service in outcome.services() {
-        told::tell(runtime_dir, false, &service, "undone: nobody confirmed").await;
+        announce::tell(runtime_dir, false, &service, "undone: nobody confirmed").await;
     }
     say(&outcome.notes);
     outcome.failure().map_or(Ok(()), Err)
@@ -125,22 +124,10 @@ pub fn say(notes: &[String]) {
     }
 }
 
-/// Puts everything of a change back; it goes from the ledger when that is done.
-pub fn put_back(
-    root: &Root,
-    ledger: &Ledger,
-    pending: &Pending,
-    reload: bool,
-) -> Result<Vec<String>, Failure> {
-    let outcome = put_back_each(root, ledger, pending, reload)?;
-    let services = outcome.services();
-    say(&outcome.notes);
-    outcome.failure().map_or(Ok(services), Err)
-}
-
-/// The same, of all that can be put back; what cannot stays in the ledger, to be tried again.
-fn put_back_each(root: &Root, ledger: &Ledger, pending: &Pending, reload: bool) -> Result<Outcome, Failure> {
-    let outcome = out::put_all_back(root, &pending.entries, reload);
+/// Puts everything of a change back that can be; it goes from the ledger when that is done, and what cannot stays there, to be
+/// tried again.
+pub fn put_back(root: &Root, ledger: &Ledger, pending: &Pending, reload: bool) -> Result<Outcome, Failure> {
+    let outcome = removal::put_all_back(root, &pending.entries, reload);
     if !outcome.failed.is_empty() {
         ledger.set_pending(Some(&Pending { entries: outcome.failed.clone(), ..pending.clone() }))?;
         return Ok(outcome);

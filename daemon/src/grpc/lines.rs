@@ -12,7 +12,7 @@ use crate::{
 const OUTAGES: [&str; 2] = ["clock", "not-sent"];
 
 /// What a try that the store settled is called, if it was a guess that missed.
-pub(super) const fn of(settled: &Settled) -> Option<&'static str> {
+pub(super) const fn reason_of(settled: &Settled) -> Option<&'static str> {
     match settled {
         Settled::Wrong => Some("wrong"),
         Settled::Used => Some("used"),

@@ -178,7 +178,7 @@ async fn run(
                     Checked::Malformed(turn) => turn,
                     Checked::Try(deciding, attempt) => {
                         let settled = proof::settle(ports.store.as_ref(), attempt).await?;
-                        missed = lines::of(&settled).or(missed);
+                        missed = lines::reason_of(&settled).or(missed);
                         deciding.settled(settled, now)
                     }
                 }

@@ -25,6 +25,7 @@ mod self_service;
 mod sending;
 mod shown;
 mod spares;
+mod stacks;
 mod status;
 mod talk;
 mod time;

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use tokio::sync::mpsc;
 use tonic::Status;
-use twinlock_proto::v1::{Chunk, Rotation, StackChange, StackChangeRecorded, StoreReport};
+use twinlock_proto::v1::{Chunk, Rotation, StoreReport};
 
 use super::{
     Ports,
@@ -13,16 +13,13 @@ use super::{
 use crate::{
     access::Administrator,
     audit::{Event, Outcome, Record},
-    names::{UserName, printable},
+    names::UserName,
     seal::{Binding, Held, KeySourceError, Sealer, held},
     store::{Portfolio, Resealed, StoreError, TokenRecord, Vault},
 };
 
 /// Secrets in one commit, and between two looks at who else waits.
 const BATCH: usize = 500;
-/// Longest name of a PAM service, and longest word about it, in the trail.
-const SERVICE: usize = 32;
-const REASON: usize = 120;
 /// Bytes in a message, well under the limit of one.
 const CHUNK: usize = 32 * 1024;
 
@@ -99,22 +96,6 @@ impl Ports {
                 return Ok(());
             }
         }
-    }
-
-    /// What the command did to a PAM stack.
-    pub(super) async fn record_stack_change(
-        &self,
-        by: &Administrator,
-        change: &StackChange,
-    ) -> Result<StackChangeRecorded, Undecided> {
-        if change.service.is_empty() {
-            return Err(Undecided::Malformed("a change of no service"));
-        }
-        let event = if change.enabled { Event::PamEnable } else { Event::PamDisable };
-        let mut record = self.record(by, event, "", "", &printable(&change.reason, REASON));
-        record.subject.service = printable(&change.service, SERVICE);
-        self.store.append(record).await?;
-        Ok(StackChangeRecorded {})
     }
 
     /// A new data key for everything, and a new sealing key for that where it is ours. At every moment what is on the

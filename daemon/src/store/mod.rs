@@ -265,7 +265,7 @@ pub trait Store: Ledger<Error = StoreError> {
     /// Forgets the data keys before this version that nothing is sealed with.
     async fn retire_keys(&self, before: u32, record: audit::Record) -> Result<(), StoreError>;
 
-    /// A look and a commit that changes nothing, by the way that those of logins take, however long that takes.
+    /// A look and an empty commit, by the threads that serve logins; waits for as long as they take.
     async fn beat(&self) -> Result<(), StoreError>;
 
     /// What is wrong with the store, a sentence each.

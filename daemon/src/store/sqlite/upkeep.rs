@@ -40,7 +40,7 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<String>, StoreError> 
 }
 
 /// Looks at something that is always there.
-pub(super) fn look(connection: &Connection) -> Result<(), StoreError> {
+pub(super) fn beat(connection: &Connection) -> Result<(), StoreError> {
     let found = connection
         .prepare_cached("SELECT count(*) FROM keyring")
         .and_then(|mut statement| statement.query_row([], |row| row.get::<_, u32>(0)));

@@ -307,8 +307,8 @@ impl Store for Sqlite {
     }
 
     async fn beat(&self) -> Result<(), StoreError> {
-        self.read(upkeep::look)?;
-        self.writer.run_long(upkeep::look).await
+        self.read(upkeep::beat)?;
+        self.writer.run_long(upkeep::beat).await
     }
 
     async fn check(&self) -> Result<Vec<String>, StoreError> {

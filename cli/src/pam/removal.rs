@@ -2,9 +2,9 @@
 
 use super::{
     authselect, debian,
+    entry::{Content, Entry, Manner},
     file::{self, Root},
-    ledger::{Content, Entry, Manner},
-    plan, sshd,
+    lines, sshd,
 };
 use crate::{
     doctor::stack::{Bare, Files, Folders, bare, places},
@@ -37,7 +37,7 @@ pub fn back(root: &Root, entry: &Entry, path: &str) -> Result<Option<Back>, Fail
     let before = entry.copy(root, "before", path)?;
     // Behind a key it was sshd that asked first: nobody passed with nothing, whatever the stack said.
     let old = if entry.key { before.clone() } else { content.now.clone() };
-    let old = old.map(|bytes| plan::without_jump(&String::from_utf8_lossy(&bytes)));
+    let old = old.map(|bytes| lines::without_jump(&String::from_utf8_lossy(&bytes)));
     let old = old.unwrap_or_else(|| ASKS.to_owned());
     let folders = Folders::below(root.folder(), &[]);
     let after = String::from_utf8_lossy(then).into_owned();
@@ -91,7 +91,7 @@ fn put_back(root: &Root, entry: &Entry, notes: &mut Vec<String>) -> Result<(), F
 pub struct Outcome {
     pub done: Vec<Entry>,
     pub failed: Vec<Entry>,
-    pub failure: Option<Failure>,
+    first_failure: Option<Failure>,
     /// What the administrator should know.
     pub notes: Vec<String>,
 }
@@ -105,7 +105,8 @@ impl Outcome {
     pub fn failure(self) -> Option<Failure> {
         let services: Vec<&str> = self.failed.iter().map(|entry| entry.service.as_str()).collect();
         let services = services.join(", ");
-        self.failure.map(|failure| Failure::new(failure.code, format!("not put back: {services}: {failure}")))
+        self.first_failure
+            .map(|failure| Failure::new(failure.code, format!("not put back: {services}: {failure}")))
     }
 }
 
@@ -122,7 +123,7 @@ pub fn put_all_back(root: &Root, entries: &[Entry], reload: bool) -> Outcome {
             Ok(()) => outcome.done.insert(0, entry.clone()),
             Err(failure) => {
                 outcome.failed.insert(0, entry.clone());
-                outcome.failure = outcome.failure.or(Some(failure));
+                outcome.first_failure = outcome.first_failure.or(Some(failure));
             }
         }
     }
@@ -135,7 +136,8 @@ pub fn unknown(root: &Root, folders: &Folders, service: &str) -> Result<Vec<Chan
     let drop_in = root.at(sshd::DROP_IN);
     if service == "sshd"
         && let Some(now) = file::read(&drop_in)?
-        && now.starts_with(sshd::drop_in(plan::First::Password).lines().next().unwrap_or_default().as_bytes())
+        && now
+            .starts_with(sshd::drop_in(lines::First::Password).lines().next().unwrap_or_default().as_bytes())
     {
         let then = sshd::without(&String::from_utf8_lossy(&now)).map(String::into_bytes);
         changes.push(Change { path: sshd::DROP_IN.to_owned(), content: Content { now: Some(now), then } });
@@ -143,13 +145,13 @@ pub fn unknown(root: &Root, folders: &Folders, service: &str) -> Result<Vec<Chan
     let Some(places) = places(service, folders) else { return Ok(changes) };
     let Some(now) = file::read(&root.at(&places.path))? else { return Ok(changes) };
     let text = String::from_utf8_lossy(&now).into_owned();
-    let mut then = plan::without(&text);
+    let mut then = lines::without(&text);
     if then != text {
         let old =
-            if plan::first(&text) == Some(plan::First::Key) { ASKS } else { &plan::without_jump(&text) };
+            if lines::first(&text) == Some(lines::First::Key) { ASKS } else { &lines::without_jump(&text) };
         stays_a_stack(service, &places.path, folders, (old, &then))?;
     }
-    let by_hand = plan::without_by_hand(&then);
+    let by_hand = lines::without_by_hand(&then);
     if by_hand != then {
         stays_a_stack(service, &places.path, folders, (&then, &by_hand))?;
         then = by_hand;
