@@ -105,6 +105,7 @@ fn red_hats_stacks_by_a_profile_of_our_own_with_a_stand_in_for_authselect() {
     let (inside, said) = outcome(terminal, "alice");
     assert!(!inside && !said.contains("Verification"), "{said}");
     let _ = done(&root(&["pam", "confirm"]));
+    assert!(done(&enable(&["--service", "sudo"])).contains("asked there already"));
     assert!(daemon.stop().success());
     let _ = done(&root(&["pam", "disable", "--yes"]));
     assert_eq!(generated(), before);
