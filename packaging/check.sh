@@ -87,7 +87,7 @@ page() {
 # script PATH [SHELL]
 script() {
     [ "${2:-}" = sh ] && silent "$1" dash -n "$1"
-    silent "$1" shellcheck --severity=warning --shell="${2:-bash}" "$1"
+    silent "$1" shellcheck --external-sources --severity=warning --shell="${2:-bash}" "$1"
 }
 
 # A stack that pam-auth-update makes of it must ask, and must not be passed by an error; and nobody is asked unasked.

@@ -27,6 +27,7 @@ for tool in dh dpkg-buildpackage lintian; do
     command -v "$tool" >/dev/null || die "$tool is missing: run tests/install-needed.sh packages"
 done
 
+# shellcheck source=packaging/sources.sh
 . packaging/sources.sh
 export TZ=UTC LC_ALL=C.UTF-8
 

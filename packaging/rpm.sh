@@ -26,6 +26,7 @@ for tool in rpmbuild rpmlint; do
 done
 
 spec=packaging/rpm/twinlock.spec
+# shellcheck source=packaging/sources.sh
 . packaging/sources.sh
 grep -qx "Version: *$version" "$spec" || die "the version in $spec is not $version"
 export TZ=UTC LC_ALL=C.UTF-8

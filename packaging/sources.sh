@@ -1,5 +1,6 @@
 # Sourced by what builds and packs this work tree, in its top folder: its version, its time, its files.
 
+# shellcheck disable=SC2034 # for whoever sources this
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 
 # Whoever owns it: root builds in others' checkouts too.

@@ -17,7 +17,7 @@ files() { find /etc/pam.d /etc/ssh -type f -exec sha256sum {} + | sort; }
 files >/root/before && sync /root/before # the plug is pulled
 twinlock pam enable --yes --service sshd --undo-after 12h
 grep -q pam_twinlock.so /etc/pam.d/sshd
-! files | cmp -s - /root/before
+if files | cmp -s - /root/before; then exit 1; fi
 ENABLE
 vm cut
 vm boot apparmor

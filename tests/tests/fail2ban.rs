@@ -25,7 +25,9 @@ fn matched(filter: &str) -> u32 {
 /// Our filter and jail, where fail2ban looks for them.
 fn install() {
     let packaging = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/fail2ban");
-    world::sh(&format!("cp -r {packaging}/. /etc/fail2ban/"));
+    for file in ["filter.d/twinlockd.conf", "jail.d/twinlockd.conf"] {
+        world::sh(&format!("cp {packaging}/{file} /etc/fail2ban/{file}"));
+    }
 }
 
 /// The addresses that our filter finds, one for each line that it matches.

@@ -111,8 +111,15 @@ fn red_hats_stacks_by_a_profile_of_our_own_with_a_stand_in_for_authselect() {
     assert_eq!(generated(), before);
     assert!(!Path::new("/etc/authselect/custom/twinlock").exists());
     assert_eq!(files(), files_before);
-    // authselect that will not: nothing stays half done.
     let _daemon = world.daemon();
+    // sudo alone: sshd's methods and account line are not there, and that is not called done.
+    let _ = done(&enable(&["--service", "sudo"]));
+    let _ = done(&root(&["pam", "confirm"]));
+    assert!(done(&enable(&["--service", "sudo"])).contains("asked there already"));
+    refused(&["pam", "enable", "--yes", "--try-as", "alice"], "run twinlock pam disable first");
+    let _ = done(&root(&["pam", "disable", "--yes"]));
+    assert_eq!((generated(), files()), (before.clone(), files_before));
+    // authselect that will not: nothing stays half done.
     sh("touch /root/authselect-fails");
     refused(&["pam", "enable", "--yes", "--try-as", "alice"], "Unable to activate profile");
     assert_eq!(generated(), before);

@@ -292,6 +292,12 @@ fn all_services_at_once_by_pam_auth_update() {
     assert!(!text.contains("pam_twinlock.so") && text.contains("pam_unix.so"), "{text}");
     sh("cp /root/common-auth /etc/pam.d/common-auth");
     assert_eq!(files(), before);
+    // A line that somebody wrote into sshd's own stack keeps the undo of its methods from nothing.
+    let _ = done(&enable(&["--service", "common-auth"]));
+    sh("sed -i '1i account required pam_twinlock.so' /etc/pam.d/sshd");
+    let _ = done(&root(&["pam", "undo"]));
+    sh("sed -i 1d /etc/pam.d/sshd");
+    assert_eq!(files(), before);
     // Nobody is asked twice, and the ledger keeps what it knows of sshd.
     let _ = done(&enable(&["--undo-after", "0"]));
     let all = ["pam", "enable", "--yes", "--service", "common-auth", "--try-as", "alice"];
@@ -309,6 +315,21 @@ fn all_services_at_once_by_pam_auth_update() {
     refused(&["pam", "disable", "--yes"], "sshd still asks, by /etc/pam.d/common-auth");
     let _ = done(&root(&["pam", "disable", "--all", "--yes"]));
     assert_eq!(files(), before);
+}
+
+#[test]
+fn a_line_by_hand_in_common_auth_stays_where_everybody_would_get_in_without_it() {
+    let world = World::new();
+    let profile = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/pam/twinlock");
+    fs::copy(profile, "/usr/share/pam-configs/twinlock").unwrap();
+    world::stack("common-auth", "auth required pam_twinlock.so after_key\nauth required pam_permit.so\n");
+    let before = files();
+    refused(
+        &["pam", "disable", "--all", "--yes"],
+        "/etc/pam.d/common-auth:1 has a line of pam_twinlock.so still",
+    );
+    assert_eq!(files(), before);
+    drop(world);
 }
 
 #[test]

@@ -123,11 +123,11 @@ fn auth_findings(service: &str, stacks: &Stacks, files: &dyn Files) -> Vec<Findi
     let mut findings = stack.bypasses();
     findings.extend(stack.claims());
     findings.extend(stack.open());
-    findings.extend(stack.twice());
     // Where everybody goes past our line, nobody passes it: that is said already.
     if findings.is_empty() {
         findings.extend(stack.closed());
     }
+    findings.extend(stack.twice());
     if ways.cut {
         findings.push(Finding::warning(
             service,

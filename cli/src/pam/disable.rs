@@ -34,7 +34,7 @@ pub async fn run(runtime_dir: &Path, options: &PamDisable, json: bool) -> Result
     let root = Root::new(&options.root);
     let work = Work::find(&root, options)?;
     if work.is_empty() {
-        if options.yes && ledger::broken(&root) {
+        if ledger::broken(&root) {
             undo::say(&Ledger::open(&root)?.set_broken_aside()?);
         }
         if let Some(failure) = work.refused {

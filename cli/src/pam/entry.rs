@@ -90,12 +90,14 @@ impl Entry {
             return Ok(Some(Content { now, then }).filter(|content| content.now != content.then));
         }
         let mut then = lines::without(&text);
-        // Without our comments our lines stay ours, unless some were there before.
+        // Without our comments our lines stay ours, unless some were there before; taken out only where what stays is judged
+        // (removal.rs).
         let earlier = before.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
-        if lines::without_by_hand(&earlier) == earlier {
+        let judged = after.is_some() && path.starts_with("/etc/pam.d/");
+        if judged && lines::without_by_hand(&earlier) == earlier {
             then = lines::without_by_hand(&then);
         }
-        Ok(Some(Content { now, then: Some(then.into_bytes()) }).filter(|content| content.now != content.then))
+        Ok(Some(Content { now, then: Some(then.clone().into_bytes()) }).filter(|_| then != text))
     }
 }
 

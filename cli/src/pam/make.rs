@@ -32,6 +32,7 @@ pub struct Making<'a> {
 impl Making<'_> {
     /// Does all of it, or nothing.
     pub fn run(&self, pending: &Pending) -> Result<Vec<Finding>, Failure> {
+        self.as_planned()?;
         self.keep(pending)?;
         self.ledger.set_pending(Some(pending))?;
         let failure = match self.arm_and_write(pending) {
@@ -49,6 +50,18 @@ impl Making<'_> {
                 format!("{failure}; and putting it back failed: {worse}; run twinlock pam undo"),
             )),
         }
+    }
+
+    /// The new stack was tried meanwhile, which takes seconds.
+    fn as_planned(&self) -> Result<(), Failure> {
+        self.planned.edits.iter().try_for_each(|edit| self.untouched(edit))
+    }
+
+    fn untouched(&self, Edit { path, before, .. }: &Edit) -> Result<(), Failure> {
+        if file::read(&self.root.at(path))? == *before {
+            return Ok(());
+        }
+        Err(Failure::new(NO, format!("{path} was changed by somebody meanwhile; run it again")))
     }
 
     /// Copies of everything, as it is and as it will be.
@@ -90,12 +103,9 @@ impl Making<'_> {
     }
 
     fn write(&self, pending: &Pending) -> Result<(), Failure> {
-        for Edit { path, before, after } in &self.planned.edits {
-            // The new stack was tried meanwhile, which takes seconds.
-            if file::read(&self.root.at(path))? != *before {
-                return Err(Failure::new(NO, format!("{path} was changed by somebody meanwhile")));
-            }
-            file::put(&self.root.at(path), after.as_deref())?;
+        for edit in &self.planned.edits {
+            self.untouched(edit)?;
+            file::put(&self.root.at(&edit.path), edit.after.as_deref())?;
         }
         for entry in &pending.entries {
             match &entry.manner {

@@ -89,7 +89,7 @@ impl Planned {
         }
         let mut planned = Self::default();
         if authselect::rules(root) {
-            planned.by_authselect(&services, options, folders)?;
+            planned.by_authselect(&services, options, root, folders)?;
         } else {
             for service in &services {
                 planned.service(service, options, root, folders)?;
@@ -197,6 +197,7 @@ impl Planned {
         &mut self,
         services: &[String],
         options: &PamEnable,
+        root: &Root,
         folders: &Folders,
     ) -> Result<(), Failure> {
         if options.key {
@@ -205,8 +206,11 @@ impl Planned {
                  hand, as pam_twinlock(8) shows",
             ));
         }
-        // Our profile asks at every service that includes one of the two.
-        let asked = |service: &String| places(service, folders).is_some_and(|at| !at.elsewhere.is_empty());
+        // Our profile asks at every service that includes one of the two; a key alone is refused where sshd was named.
+        let asked = |service: &String| {
+            let methods = service != "sshd" || root.at(sshd::DROP_IN).exists();
+            methods && judge(service, folders).auth_line
+        };
         if services.iter().all(asked) {
             return Ok(());
         }

@@ -77,8 +77,10 @@ fn put_back(root: &Root, entry: &Entry, notes: &mut Vec<String>) -> Result<(), F
     }
     // What the tool could not do, its files as they were may have done; and what it says that it did, it may not have done.
     let folders = Folders::below(root.folder(), &[]);
+    let left = places(&entry.service, &folders).and_then(|at| Some((at.path.clone(), *at.ours.first()?)));
+    // A line in a file that the entry has no part in is somebody's own.
     let Some((path, number)) =
-        places(&entry.service, &folders).and_then(|at| Some((at.path.clone(), *at.ours.first()?)))
+        left.filter(|(path, _)| entry.manner != Manner::Lines || entry.files.contains(path))
     else {
         return Ok(());
     };

@@ -338,6 +338,12 @@ fn two_lines_of_ours_on_one_way_ask_twice() {
             "sshd:3: warning: whoever has passed /etc/pam.d/sshd:2 required pam_twinlock.so is asked for a second code here",
         ],
     );
+    let said_of = |text: &str| said(&only(text)).join("\n");
+    let closed = said_of(&format!("auth requisite pam_unix.so\n{line}{line}auth required pam_deny.so\n"));
+    assert!(
+        closed.contains("error: no login with the second factor") && closed.contains("second code"),
+        "{closed}"
+    );
     // One for each way in is another matter.
     let either = "auth [success=2 default=ignore] pam_unix.so\n\
                   auth required pam_twinlock.so\n\
