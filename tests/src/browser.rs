@@ -112,7 +112,7 @@ impl Browser {
     #[must_use]
     #[track_caller]
     pub fn text(&self) -> String {
-        self.find("body").text()
+        self.wait_for("")
     }
 
     /// Waits until the page says something, then gives all its text.

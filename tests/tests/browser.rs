@@ -74,7 +74,7 @@ fn a_form_is_filled_and_sent_by_keyboard_alone() {
     browser.open(PAGE);
     browser.named("Code").type_text("123456");
     browser.named("Continue").click();
-    assert_eq!(browser.text(), "Thank you");
+    assert_eq!(browser.wait_for("Thank you"), "Thank you");
 }
 
 #[test]
