@@ -99,7 +99,7 @@ fn from_the_packages_to_the_first_login_with_a_code_by_the_guide_alone() {
                 let said = root(line, &[("Type yes to go on: ", "yes")]);
                 assert!(said.contains("twinlock pam confirm"), "{said}");
             }
-            "ssh you@host" => {
+            "ssh -o ControlPath=none you@host" => {
                 login(phone.as_ref().unwrap());
                 println!("the first login with a code after {} s", began.elapsed().as_secs());
             }
