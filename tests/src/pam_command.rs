@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     phone::{Phone, early_in_a_step},
-    ssh::{Sshd, client},
+    ssh::{Sshd, client, outcome},
     world::{PASSWORD, World, done, enroll, json, root, sh},
 };
 
@@ -63,6 +63,15 @@ pub fn with_code(code: &str) -> (bool, String) {
     }
     terminal.interrupt();
     (false, terminal.finish().0)
+}
+
+/// Nobody is asked for a code behind a wrong password.
+#[track_caller]
+pub fn a_wrong_password_ends_it() {
+    let mut terminal = client("alice", &["-o", "PubkeyAuthentication=no"]);
+    terminal.answer("assword: ", "wrong horse");
+    let (inside, said) = outcome(terminal, "alice");
+    assert!(!inside && !said.contains("Verification"), "{said}");
 }
 
 /// A code of a new app of alice's, which nobody has used.

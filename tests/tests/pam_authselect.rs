@@ -3,8 +3,7 @@
 use std::{fs, path::Path};
 
 use twinlock_tests::{
-    pam_command::{STACK, enable, files, next_code, refused, status, with_code},
-    ssh::{client, outcome},
+    pam_command::{STACK, a_wrong_password_ends_it, enable, files, next_code, refused, status, with_code},
     world::{self, World, done, root, sh},
 };
 
@@ -100,10 +99,7 @@ fn red_hats_stacks_by_a_profile_of_our_own_with_a_stand_in_for_authselect() {
     let code = next_code(&mut phone);
     assert!(with_code(&code).0);
     assert!(!with_code(&phone.wrong_code()).0);
-    let mut terminal = client("alice", &["-o", "PubkeyAuthentication=no"]);
-    terminal.answer("assword: ", "wrong horse");
-    let (inside, said) = outcome(terminal, "alice");
-    assert!(!inside && !said.contains("Verification"), "{said}");
+    a_wrong_password_ends_it();
     let _ = done(&root(&["pam", "confirm"]));
     assert!(done(&enable(&["--service", "sudo"])).contains("asked there already"));
     assert!(daemon.stop().success());
